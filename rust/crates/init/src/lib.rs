@@ -1,0 +1,1 @@
+//! Process 1 of a sandbox: executions under shepherds, files, trees; no user code.

@@ -1,0 +1,1 @@
+//! Warm interpreters: the embedded JavaScript engine and the worker programs of CPython, Node and the shell.
