@@ -8,8 +8,8 @@ use crate::document::{
 };
 use crate::error::Result;
 use crate::request::{
-    CreateSandbox, DeployTemplate, ExecuteProcess, ExportTemplate, RunAgent, RunCode, ScaleDeployment, StatusFilter,
-    WriteFile,
+    CreateSandbox, DeployTemplate, ExecuteProcess, ExportTemplate, RunAgent, RunCode, ScaleDeployment,
+    StatusFilter, WriteFile,
 };
 
 /// A place where sandboxes run. Every method may be called from any number of threads at once; the ones that wait take a

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn ids_have_the_prefix_and_at_least_twenty_lower_case_letters_and_digits() {
-        for kind in [IdKind::Sandbox, IdKind::Execution, IdKind::Agent, IdKind::Deployment, IdKind::Template] {
+        for kind in [IdKind::Sandbox, IdKind::Execution, IdKind::Agent, IdKind::Deployment, IdKind::Template]
+        {
             let id = new_id(kind).unwrap();
             let random = id.strip_prefix(kind.prefix()).unwrap();
             assert!(random.len() >= 20, "{id}");

@@ -71,15 +71,17 @@ impl Latency {
 }
 
 fn bucket(ns: u64) -> usize {
-    let octave = ns.ilog2() as usize;
-    // The STEPS bits below the leading one choose the step within the octave.
-    let step = if octave >= 3 { (ns >> (octave - 3)) as usize & (STEPS - 1) } else { ((ns << (3 - octave)) as usize) & (STEPS - 1) };
-    (octave * STEPS + step).min(BUCKETS - 1)
+    let octave = ns.ilog2();
+    // The three bits below the leading one choose the step within the octave.
+    let step = if octave >= 3 { ns >> (octave - 3) } else { ns << (3 - octave) } % STEPS as u64;
+    let index = u64::from(octave) * STEPS as u64 + step;
+    usize::try_from(index).unwrap_or(usize::MAX).min(BUCKETS - 1)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentile is read to three digits")]
 fn middle_us(index: usize) -> f64 {
-    let low = 2_f64.powi(i32::try_from(index / STEPS).unwrap_or(i32::MAX)) * (1.0 + (index % STEPS) as f64 / STEPS as f64);
+    let low = 2_f64.powi(i32::try_from(index / STEPS).unwrap_or(i32::MAX))
+        * (1.0 + (index % STEPS) as f64 / STEPS as f64);
     let width = 2_f64.powi(i32::try_from(index / STEPS).unwrap_or(i32::MAX)) / STEPS as f64;
     (low + width / 2.0) / 1_000.0
 }

@@ -46,7 +46,8 @@ pub enum BuiltinTemplate {
 
 impl BuiltinTemplate {
     /// Every built-in template.
-    pub const ALL: [BuiltinTemplate; 3] = [BuiltinTemplate::Base, BuiltinTemplate::Python, BuiltinTemplate::Node];
+    pub const ALL: [BuiltinTemplate; 3] =
+        [BuiltinTemplate::Base, BuiltinTemplate::Python, BuiltinTemplate::Node];
 
     /// Name in requests and documents.
     pub const fn name(self) -> &'static str {
@@ -143,7 +144,10 @@ impl StatusFilter {
             Some(other) => {
                 return Err(Error::invalid(
                     "status_filter",
-                    format!("must be running, paused, expired, terminated, failed or all, got {}", quote(other)),
+                    format!(
+                        "must be running, paused, expired, terminated, failed or all, got {}",
+                        quote(other)
+                    ),
                 ));
             }
         })
@@ -429,7 +433,10 @@ impl DeployTemplate {
             match configuration.get(key) {
                 None | Some(Value::Null) => Ok(None),
                 Some(value) => value.as_i64().map(Some).ok_or_else(|| {
-                    Error::invalid(&format!("configuration.{key}"), format!("must be a whole number, got {}", kind(value)))
+                    Error::invalid(
+                        &format!("configuration.{key}"),
+                        format!("must be a whole number, got {}", kind(value)),
+                    )
                 }),
             }
         };
@@ -440,9 +447,9 @@ impl DeployTemplate {
                 .map(|(key, value)| {
                     let argument = format!("configuration.env.{key}");
                     check_variable_name(&argument, key)?;
-                    let text = value
-                        .as_str()
-                        .ok_or_else(|| Error::invalid(&argument, format!("must be a string, got {}", kind(value))))?;
+                    let text = value.as_str().ok_or_else(|| {
+                        Error::invalid(&argument, format!("must be a string, got {}", kind(value)))
+                    })?;
                     check_exec_text(&argument, text)?;
                     Ok((key.clone(), text.to_owned()))
                 })
@@ -474,7 +481,13 @@ impl DeployTemplate {
             env,
             start_command,
             timeout_seconds: seconds("configuration.timeout", whole("timeout")?, DEFAULT_SANDBOX_SECONDS)?,
-            memory_mb: number("configuration.memory_mb", whole("memory_mb")?, DEFAULT_MEMORY_MB, 16, 16 * 1024 * 1024)?,
+            memory_mb: number(
+                "configuration.memory_mb",
+                whole("memory_mb")?,
+                DEFAULT_MEMORY_MB,
+                16,
+                16 * 1024 * 1024,
+            )?,
             cpu_count: number("configuration.cpu_count", whole("cpu_count")?, 1, 1, 4_096)?,
             metadata,
             agent,
@@ -491,13 +504,17 @@ fn deployed_agent(agent: &Map<String, Value>) -> Result<DeployedAgent> {
         Some(Value::Array(items)) => strings("configuration.agent.symbols", items)?,
         _ => return Err(Error::invalid("configuration.agent.symbols", "must be an array of strings")),
     };
-    let strategy_params = object_at(agent, "configuration.agent", "strategy_params")?.cloned().unwrap_or_default();
+    let strategy_params =
+        object_at(agent, "configuration.agent", "strategy_params")?.cloned().unwrap_or_default();
     // The rules of run_e2b_agent hold here too; any well-formed id serves for the check.
-    RunAgent::new("sb_check", agent_type, symbols.clone(), Some(strategy_params.clone()), None).map_err(|error| {
-        let inner = error.argument().unwrap_or("agent").to_owned();
-        let rule = error.message().strip_prefix(&format!("{inner}: ")).unwrap_or(error.message()).to_owned();
-        Error::invalid(&format!("configuration.agent.{inner}"), rule)
-    })?;
+    RunAgent::new("sb_check", agent_type, symbols.clone(), Some(strategy_params.clone()), None).map_err(
+        |error| {
+            let inner = error.argument().unwrap_or("agent").to_owned();
+            let rule =
+                error.message().strip_prefix(&format!("{inner}: ")).unwrap_or(error.message()).to_owned();
+            Error::invalid(&format!("configuration.agent.{inner}"), rule)
+        },
+    )?;
     Ok(DeployedAgent { agent_type: agent_type.to_owned(), symbols, strategy_params })
 }
 
@@ -524,7 +541,10 @@ impl ScaleDeployment {
         let instance_count = number("instance_count", Some(instance_count), 0, 0, MAX_INSTANCES)?;
         let auto_scale = auto_scale.unwrap_or(false);
         if auto_scale && instance_count == 0 {
-            return Err(Error::invalid("auto_scale", "must be false when instance_count is 0, which ends the deployment"));
+            return Err(Error::invalid(
+                "auto_scale",
+                "must be false when instance_count is 0, which ends the deployment",
+            ));
         }
         Ok(Self { deployment_id: deployment_id.to_owned(), instance_count, auto_scale })
     }
@@ -604,7 +624,10 @@ pub fn check_new_template_name(argument: &str, name: &str) -> Result<()> {
     if BuiltinTemplate::from_name(name).is_some() || name.starts_with("tpl_") {
         return Err(Error::new(
             Code::AlreadyExists,
-            format!("{argument}: {} is reserved: base, python, node and names starting with tpl_ are taken", quote(name)),
+            format!(
+                "{argument}: {} is reserved: base, python, node and names starting with tpl_ are taken",
+                quote(name)
+            ),
         )
         .about(argument));
     }
@@ -651,7 +674,9 @@ pub fn parse_flag(argument: &str, text: Option<&str>) -> Result<Option<bool>> {
         None => Ok(None),
         Some("true") => Ok(Some(true)),
         Some("false") => Ok(Some(false)),
-        Some(other) => Err(Error::invalid(argument, format!("must be the text true or false, got {}", quote(other)))),
+        Some(other) => {
+            Err(Error::invalid(argument, format!("must be the text true or false, got {}", quote(other))))
+        }
     }
 }
 
@@ -675,7 +700,9 @@ pub fn parse_strings(argument: &str, text: Option<&str>) -> Result<Option<Vec<St
     match text.map(|text| parse_json(argument, text)).transpose()? {
         None => Ok(None),
         Some(Value::Array(items)) => strings(argument, &items).map(Some),
-        Some(other) => Err(Error::invalid(argument, format!("must be a JSON array of strings, got {}", kind(&other)))),
+        Some(other) => {
+            Err(Error::invalid(argument, format!("must be a JSON array of strings, got {}", kind(&other))))
+        }
     }
 }
 
@@ -718,28 +745,39 @@ fn strings(argument: &str, items: &[Value]) -> Result<Vec<String>> {
         .enumerate()
         .map(|(index, item)| {
             item.as_str().map(str::to_owned).ok_or_else(|| {
-                Error::invalid(&format!("{argument}[{index}]"), format!("must be a string, got {}", kind(item)))
+                Error::invalid(
+                    &format!("{argument}[{index}]"),
+                    format!("must be a string, got {}", kind(item)),
+                )
             })
         })
         .collect()
 }
 
-fn object_at<'a>(map: &'a Map<String, Value>, parent: &str, key: &str) -> Result<Option<&'a Map<String, Value>>> {
+fn object_at<'a>(
+    map: &'a Map<String, Value>,
+    parent: &str,
+    key: &str,
+) -> Result<Option<&'a Map<String, Value>>> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(inner)) => Ok(Some(inner)),
-        Some(other) => {
-            Err(Error::invalid(&format!("{parent}.{key}"), format!("must be a JSON object, got {}", kind(other))))
-        }
+        Some(other) => Err(Error::invalid(
+            &format!("{parent}.{key}"),
+            format!("must be a JSON object, got {}", kind(other)),
+        )),
     }
 }
 
 fn number(argument: &str, value: Option<i64>, default: u32, least: u32, most: u32) -> Result<u32> {
     match value {
         None => Ok(default),
-        Some(value) => u32::try_from(value).ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
-            Error::invalid(argument, format!("must be between {least} and {most}, got {value}")).with("value", value)
-        }),
+        Some(value) => {
+            u32::try_from(value).ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+                Error::invalid(argument, format!("must be between {least} and {most}, got {value}"))
+                    .with("value", value)
+            })
+        }
     }
 }
 
@@ -779,7 +817,10 @@ fn check_variable_name(argument: &str, name: &str) -> Result<()> {
 
 fn check_exec_text(argument: &str, text: &str) -> Result<()> {
     if text.contains('\0') {
-        return Err(Error::invalid(argument, "must not contain NUL, where the operating system would cut it"));
+        return Err(Error::invalid(
+            argument,
+            "must not contain NUL, where the operating system would cut it",
+        ));
     }
     if text.len() > MAX_ARGUMENT_BYTES {
         return Err(too_long(argument, text.len(), MAX_ARGUMENT_BYTES));
@@ -791,4 +832,189 @@ fn too_long(argument: &str, length: usize, most: usize) -> Error {
     Error::new(Code::LimitExceeded, format!("{argument}: must be at most {most} bytes, got {length}"))
         .about(argument)
         .with("limit_bytes", most)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn argument_of<T: std::fmt::Debug>(result: Result<T>) -> (Code, String) {
+        let error = result.unwrap_err();
+        let argument = error.argument().unwrap().to_owned();
+        assert!(error.message().contains(&argument), "{error} does not name {argument}");
+        (error.code(), argument)
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn create_has_the_references_defaults() {
+        let request = CreateSandbox::new("n", None, None, None, None).unwrap();
+        assert_eq!(
+            (request.template.as_str(), request.timeout_seconds, request.memory_mb, request.cpu_count),
+            ("base", 3_600, 512, 1)
+        );
+    }
+
+    #[test]
+    fn create_refuses_what_breaks_a_rule_and_names_the_argument() {
+        let long = "a".repeat(65);
+        for name in ["", "A", "../x", "a/b", "a\0b", "-a", ".a", "a b", "ä", long.as_str()] {
+            assert_eq!(
+                argument_of(CreateSandbox::new(name, None, None, None, None)),
+                (Code::InvalidArgument, "name".into()),
+                "{name:?}"
+            );
+            assert_eq!(
+                argument_of(CreateSandbox::new("n", Some(name), None, None, None)).1,
+                "template",
+                "{name:?}"
+            );
+        }
+        for timeout in [0, -1, 86_401, i64::MAX] {
+            assert_eq!(argument_of(CreateSandbox::new("n", None, Some(timeout), None, None)).1, "timeout");
+        }
+        for memory in [0, 15, -512, i64::MAX] {
+            assert_eq!(argument_of(CreateSandbox::new("n", None, None, Some(memory), None)).1, "memory_mb");
+        }
+        for cpus in [0, -1, 5_000] {
+            assert_eq!(argument_of(CreateSandbox::new("n", None, None, None, Some(cpus))).1, "cpu_count");
+        }
+    }
+
+    #[test]
+    fn a_command_without_a_list_is_a_shell_line_and_with_one_it_is_a_program() {
+        let line = ExecuteProcess::new("sb_x", "echo $HOME", None, None, None).unwrap();
+        assert_eq!(line.argv, ["/bin/sh", "-c", "echo $HOME"]);
+        assert_eq!((line.timeout_seconds, line.capture_output), (60, true));
+        let program = ExecuteProcess::new("sb_x", "echo", Some(vec![]), Some(1), Some(false)).unwrap();
+        assert_eq!(program.argv, ["echo"]);
+        assert!(!program.capture_output);
+    }
+
+    #[test]
+    fn execute_refuses_nul_emptiness_and_what_exec_would_refuse() {
+        assert_eq!(argument_of(ExecuteProcess::new("sb_x", " ", None, None, None)).1, "command");
+        assert_eq!(argument_of(ExecuteProcess::new("sb_x", "a\0b", None, None, None)).1, "command");
+        let nul = ExecuteProcess::new("sb_x", "a", Some(vec!["b".into(), "\0".into()]), None, None);
+        assert_eq!(argument_of(nul).1, "args[1]");
+        let long = "x".repeat(MAX_ARGUMENT_BYTES + 1);
+        let over = ExecuteProcess::new("sb_x", "a", Some(vec![long]), None, None);
+        assert_eq!(argument_of(over), (Code::LimitExceeded, "args[0]".into()));
+        let many = vec!["x".repeat(1_000); 1_100];
+        assert_eq!(
+            argument_of(ExecuteProcess::new("sb_x", "a", Some(many), None, None)),
+            (Code::LimitExceeded, "args".into())
+        );
+        assert_eq!(
+            argument_of(ExecuteProcess::new("", "a", None, None, None)),
+            (Code::InvalidArgument, "sandbox_id".into())
+        );
+        assert_eq!(
+            argument_of(ExecuteProcess::new("../x", "a", None, None, None)),
+            (Code::NotFound, "sandbox_id".into())
+        );
+    }
+
+    #[test]
+    fn only_the_words_of_the_contract_filter_and_name_languages() {
+        assert_eq!(StatusFilter::parse(None).unwrap(), StatusFilter::Only(SandboxState::Running));
+        assert!(StatusFilter::parse(Some("all")).unwrap().accepts(SandboxState::Failed));
+        assert_eq!(argument_of(StatusFilter::parse(Some("RUNNING"))).1, "status_filter");
+        assert_eq!(Language::parse("bash").unwrap(), Language::Shell);
+        assert_eq!(argument_of(Language::parse("ruby")).1, "language");
+    }
+
+    #[test]
+    fn flags_objects_and_lists_cross_as_text_and_are_checked_strictly() {
+        assert_eq!(parse_flag("force", Some("true")).unwrap(), Some(true));
+        assert_eq!(parse_flag("force", None).unwrap(), None);
+        for text in ["True", "1", "", " true", "null"] {
+            assert_eq!(argument_of(parse_flag("force", Some(text))).1, "force", "{text:?}");
+        }
+        for text in ["[1]", "null", "\"x\"", "{", "{} {}", "NaN", ""] {
+            assert_eq!(argument_of(parse_object("configuration", Some(text))).1, "configuration", "{text:?}");
+        }
+        assert_eq!(parse_strings("args", Some("[\"a\"]")).unwrap(), Some(vec!["a".to_owned()]));
+        assert_eq!(argument_of(parse_strings("args", Some("[\"a\", 1]"))).1, "args[1]");
+        assert_eq!(argument_of(parse_strings("args", Some("{}"))).1, "args");
+        // serde_json bounds its recursion: depth is an error, not a stack overflow.
+        assert_eq!(argument_of(parse_object("x", Some(&format!("{{\"a\":{}", "[".repeat(100_000))))).1, "x");
+    }
+
+    #[test]
+    fn an_agent_takes_its_time_out_from_its_parameters() {
+        let symbols = vec!["SPY".to_owned()];
+        let params = object(json!({"timeout": 5}));
+        assert_eq!(
+            RunAgent::new("sb_x", "momentum", symbols.clone(), Some(params), None).unwrap().timeout_seconds,
+            5
+        );
+        assert_eq!(
+            RunAgent::new("sb_x", "momentum", symbols.clone(), None, None).unwrap().timeout_seconds,
+            300
+        );
+        for timeout in [json!(0), json!("5"), json!(1.5)] {
+            let params = object(json!({"timeout": timeout}));
+            assert_eq!(
+                argument_of(RunAgent::new("sb_x", "momentum", symbols.clone(), Some(params), None)).1,
+                "strategy_params.timeout"
+            );
+        }
+        for bad in ["", "../etc", "A/B", ".hidden", "-x"] {
+            assert_eq!(
+                argument_of(RunAgent::new("sb_x", "momentum", vec![bad.into()], None, None)).1,
+                "symbols[0]"
+            );
+        }
+        assert_eq!(argument_of(RunAgent::new("sb_x", "momentum", vec![], None, None)).1, "symbols");
+        let twice = vec!["SPY".to_owned(), "SPY".to_owned()];
+        assert_eq!(argument_of(RunAgent::new("sb_x", "momentum", twice, None, None)).1, "symbols[1]");
+    }
+
+    #[test]
+    fn a_deployment_checks_its_known_keys_and_leaves_the_callers_own_alone() {
+        let request = DeployTemplate::new(
+            "t",
+            "c",
+            object(json!({"strategy": "momentum", "instances": 2, "env": {"A": "b"}, "agent": {"agent_type": "kelly", "symbols": ["SPY"]}})),
+        )
+        .unwrap();
+        assert_eq!(request.instances, 2);
+        assert_eq!(request.env, [("A".to_owned(), "b".to_owned())]);
+        assert_eq!(request.configuration["strategy"], json!("momentum"));
+        assert_eq!(request.agent.unwrap().agent_type, "kelly");
+        for (configuration, argument) in [
+            (json!({"instances": 0}), "configuration.instances"),
+            (json!({"instances": "2"}), "configuration.instances"),
+            (json!({"env": []}), "configuration.env"),
+            (json!({"env": {"A": 1}}), "configuration.env.A"),
+            (json!({"env": {"1A": "x"}}), "configuration.env.1A"),
+            (json!({"start_command": ""}), "configuration.start_command"),
+            (json!({"timeout": 0}), "configuration.timeout"),
+            (json!({"metadata": 1}), "configuration.metadata"),
+            (json!({"agent": {"agent_type": "X Y", "symbols": ["SPY"]}}), "configuration.agent.agent_type"),
+            (json!({"agent": {"agent_type": "kelly"}}), "configuration.agent.symbols"),
+        ] {
+            assert_eq!(argument_of(DeployTemplate::new("t", "c", object(configuration))).1, argument);
+        }
+    }
+
+    #[test]
+    fn scaling_and_exporting_keep_their_rules() {
+        assert_eq!(argument_of(ScaleDeployment::new("dep_x", None, None)).1, "instance_count");
+        assert_eq!(argument_of(ScaleDeployment::new("dep_x", Some(-1), None)).1, "instance_count");
+        assert_eq!(argument_of(ScaleDeployment::new("dep_x", Some(0), Some(true))).1, "auto_scale");
+        assert_eq!(ScaleDeployment::new("dep_x", Some(0), None).unwrap().instance_count, 0);
+        for reserved in ["base", "python", "node", "tpl_abc"] {
+            assert_eq!(
+                argument_of(ExportTemplate::new("sb_x", reserved, None)),
+                (Code::AlreadyExists, "template_name".into())
+            );
+        }
+    }
 }

@@ -57,7 +57,12 @@ pub fn send_bytes(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} descriptors", fds.len())));
     }
     loop {
-        match rustix::net::sendmsg(socket.as_fd(), &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+        match rustix::net::sendmsg(
+            socket.as_fd(),
+            &[IoSlice::new(bytes)],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        ) {
             Err(rustix::io::Errno::INTR) => {}
             other => return other.map(drop).map_err(Into::into),
         }
@@ -111,7 +116,8 @@ pub fn recv_bytes(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Vec
 /// # Errors
 /// `InvalidInput` when the value has no such form, which these types rule out.
 pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
-    postcard::to_stdvec(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))
+    postcard::to_stdvec(message)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))
 }
 
 /// The message in the bytes.
