@@ -1,1 +1,25 @@
 //! Process 1 of a sandbox: executions under shepherds, files, trees; no user code.
+
+use std::os::fd::OwnedFd;
+
+mod sys;
+
+/// What the init of a sandbox is started with.
+pub struct InitOptions {
+    /// The far end of the library's control socket (`SOCK_SEQPACKET`). When it closes, init exits and takes the sandbox along.
+    pub control: OwnedFd,
+    /// Entry point of the embedded JavaScript worker: called in a forked child, with the worker socket (descriptor 3), its
+    /// standard streams set, all other descriptors closed. It must not return and ends the process by `_exit`.
+    pub embedded_javascript: fn(OwnedFd) -> !,
+}
+
+/// Runs the init of a sandbox until its control socket closes; never returns and ends by `_exit`.
+///
+/// To be called as the last thing in the freshly confined clone: process 1 of its pid namespace, single-threaded, uid 1000,
+/// no capabilities, `/proc` mounted, `/dev/null` there. It takes care itself of: descriptors 0 to 2 (`/dev/null`), signal
+/// dispositions and mask, dumpable 0. Descriptors other than 0 to 2 and the control socket should be closed, and are close-on-exec
+/// or closed in whatever it starts in any case.
+pub fn run(options: InitOptions) -> ! {
+    drop(options.control);
+    sys::exit(0)
+}
