@@ -186,40 +186,25 @@
 
   // ---------------------------------------------------------------- dates
 
-  const DATE = /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2}):(\d{2})(\.\d+)?(?:[Zz]|([+-])(\d{2}):(\d{2})))?$/;
-  const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+  const TIME = /^[Tt ](\d{2}):(\d{2}):(\d{2})(\.\d+)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
   /** Seconds since 1970-01-01T00:00:00Z; NaN when the text is no date or no day of the calendar. */
   function secondsOf(text) {
-    const part = DATE.exec(text);
+    const day = text.slice(0, 10);
+    const millis = Date.parse(day);
+    // Engines also parse other forms, and some days that do not exist; neither comes back as it went in.
+    if (Number.isNaN(millis) || new Date(millis).toISOString().slice(0, 10) !== day) return NaN;
+    return millis / 1000 + (text.length === 10 ? 0 : secondsOfDay(text.slice(10)));
+  }
+
+  /** Seconds of the part after the day, the offset taken off; NaN when it is no time. */
+  function secondsOfDay(text) {
+    const part = TIME.exec(text);
     if (part === null) return NaN;
-    const year = Number(part[1]);
-    const month = Number(part[2]);
-    const day = Number(part[3]);
-    const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
-    if (month < 1 || month > 12 || day < 1 || day > MONTH_DAYS[month - 1] + (month === 2 && leap ? 1 : 0)) return NaN;
-    // Days of the civil calendar, with the year beginning in March so that the leap day is its last.
-    const shifted = month <= 2 ? year - 1 : year;
-    const era = Math.floor(shifted / 400);
-    const yearOfEra = shifted - era * 400;
-    const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
-    const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
-    let seconds = (era * 146097 + dayOfEra - 719468) * 86400;
-    if (part[4] !== undefined) {
-      const hour = Number(part[4]);
-      const minute = Number(part[5]);
-      const second = Number(part[6]);
-      if (hour > 23 || minute > 59 || second > 59) return NaN;
-      seconds += hour * 3600 + minute * 60 + second;
-      if (part[8] !== undefined) {
-        const offsetHour = Number(part[9]);
-        const offsetMinute = Number(part[10]);
-        if (offsetHour > 23 || offsetMinute > 59) return NaN;
-        seconds -= (part[8] === '-' ? -1 : 1) * (offsetHour * 3600 + offsetMinute * 60);
-      }
-      if (part[7] !== undefined) seconds += Number(part[7]);
-    }
-    return seconds;
+    const [hour, minute, second, fraction, offsetHour, offsetMinute] = [1, 2, 3, 4, 6, 7].map((i) => Number(part[i] || 0));
+    if (hour > 23 || minute > 59 || second > 59 || offsetHour > 23 || offsetMinute > 59) return NaN;
+    const offset = (part[5] === '-' ? -1 : 1) * (offsetHour * 3600 + offsetMinute * 60);
+    return hour * 3600 + minute * 60 + second - offset + fraction;
   }
 
   // ---------------------------------------------------------------- prices
