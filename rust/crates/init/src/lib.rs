@@ -2,7 +2,14 @@
 
 use std::os::fd::OwnedFd;
 
+mod archive;
+mod file_agent;
+mod serve;
+mod shepherd;
+mod spawn;
+mod statistics;
 mod sys;
+mod tree;
 
 /// What the init of a sandbox is started with.
 pub struct InitOptions {
@@ -20,6 +27,5 @@ pub struct InitOptions {
 /// dispositions and mask, dumpable 0. Descriptors other than 0 to 2 and the control socket should be closed, and are close-on-exec
 /// or closed in whatever it starts in any case.
 pub fn run(options: InitOptions) -> ! {
-    drop(options.control);
-    sys::exit(0)
+    serve::run(options)
 }
