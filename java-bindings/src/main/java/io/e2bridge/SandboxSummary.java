@@ -1,0 +1,63 @@
+package io.e2bridge;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.e2bridge.internal.Fields;
+import java.time.Instant;
+import java.util.Objects;
+
+/**
+ * One row of {@link E2B#listE2BSandboxes}.
+ *
+ * @param json the document as it came
+ */
+public record SandboxSummary(JsonNode json) implements E2BDocument {
+    /** Wraps a document, which must not be null. */
+    public SandboxSummary {
+        Objects.requireNonNull(json, "json");
+    }
+
+    /** {@return identifier} */
+    public String sandboxId() {
+        return Fields.text(json, "sandbox_id");
+    }
+
+    /** {@return name} */
+    public String name() {
+        return Fields.text(json, "name");
+    }
+
+    /** {@return template name} */
+    public String template() {
+        return Fields.text(json, "template");
+    }
+
+    /** {@return state} */
+    public String status() {
+        return Fields.text(json, "status");
+    }
+
+    /** {@return when it was handed out} */
+    public Instant startedAt() {
+        return Fields.time(json, "started_at");
+    }
+
+    /** {@return when it will be ended, or would have been} */
+    public Instant expiresAt() {
+        return Fields.time(json, "expires_at");
+    }
+
+    /** {@return when it ended; null while it lives} */
+    public Instant endedAt() {
+        return Fields.optionalTime(json, "ended_at");
+    }
+
+    /** {@return limits in force} */
+    public SandboxLimits limits() {
+        return new SandboxLimits(Fields.object(json, "limits"));
+    }
+
+    /** {@return deployment it belongs to, or null} */
+    public String deploymentId() {
+        return Fields.optionalText(json, "deployment_id");
+    }
+}

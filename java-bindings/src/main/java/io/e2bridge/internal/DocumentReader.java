@@ -1,0 +1,299 @@
+package io.e2bridge.internal;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.BooleanNode;
+import com.fasterxml.jackson.databind.node.DoubleNode;
+import com.fasterxml.jackson.databind.node.IntNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.LongNode;
+import com.fasterxml.jackson.databind.node.NullNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import io.e2bridge.E2BErrorCode;
+import io.e2bridge.E2BException;
+import java.io.IOException;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Reads result documents into trees, with one reader per function.
+ *
+ * <p>A status is answered in about a microsecond, and Jackson alone needs more than two for its document. The documents of one
+ * function have the same keys in the same order, so each reader remembers which key followed which and compares bytes where
+ * Jackson has to look names up. That path reads compact JSON with plain ASCII strings and ordinary numbers; at anything else
+ * it gives up and Jackson reads the document from its start. Both give equal trees.
+ *
+ * <p>Threads: any number at once. What a reader remembers is a hint, replaced without locks; keys are immutable.
+ */
+final class DocumentReader {
+    /** Keys of one document that are remembered; what a sandbox printed must not stay in memory through its keys. */
+    private static final int MOST_KEYS = 96;
+
+    private static final int LONGEST_KEY = 48;
+    /** Below the bound at which Jackson refuses, so that both agree on what is read. */
+    private static final int MOST_LEVELS = 64;
+
+    private static final VarHandle WORD =
+            MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN).withInvokeExactBehavior();
+    private static final long ONES = 0x0101010101010101L;
+    private static final long HIGH_BITS = 0x8080808080808080L;
+
+    /** Exact as doubles, so that one division of two exact numbers rounds once. */
+    private static final double[] POWERS_OF_TEN = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18
+    };
+
+    private static final long LARGEST_EXACT = 1L << 53;
+
+    private static final class Key {
+        final String name;
+        final byte[] bytes;
+        /** The key that followed last time, in the order of the document. A racy hint. */
+        Key next;
+
+        Key(String name, byte[] bytes) {
+            this.name = name;
+            this.bytes = bytes;
+        }
+    }
+
+    /** Something that the short path does not read. Preallocated: it is control flow, not a failure. */
+    private static final class NotPlain extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+        static final NotPlain INSTANCE = new NotPlain();
+
+        private NotPlain() {
+            super(null, null, false, false);
+        }
+    }
+
+    /** Precedes every first key. */
+    private final Key start = new Key("", new byte[0]);
+
+    /**
+     * Reads one document.
+     *
+     * @param document UTF-8 text of one JSON object
+     * @return the tree
+     * @throws E2BException INTERNAL when it is not JSON
+     */
+    ObjectNode read(byte[] document) {
+        JsonNode tree;
+        try {
+            tree = new Cursor(document).document();
+        } catch (NotPlain | IndexOutOfBoundsException notPlain) {
+            tree = readWithJackson(document);
+        }
+        if (tree instanceof ObjectNode object) {
+            return object;
+        }
+        throw new E2BException(E2BErrorCode.INTERNAL, "the library's answer is not a JSON object", null, null, null);
+    }
+
+    private static JsonNode readWithJackson(byte[] document) {
+        try {
+            return Json.READER.readTree(document);
+        } catch (IOException e) {
+            throw new E2BException(E2BErrorCode.INTERNAL, "the library's answer is not JSON", null, null, e);
+        }
+    }
+
+    private final class Cursor {
+        private final byte[] bytes;
+        private int at;
+        private Key last = start;
+        private int keys;
+        private int level;
+
+        Cursor(byte[] bytes) {
+            this.bytes = bytes;
+        }
+
+        JsonNode document() {
+            JsonNode value = value();
+            if (at != bytes.length) {
+                throw NotPlain.INSTANCE;
+            }
+            return value;
+        }
+
+        private JsonNode value() {
+            switch (bytes[at]) {
+                case '"':
+                    int begin = at + 1;
+                    int end = endOfString(begin);
+                    at = end + 1;
+                    return TextNode.valueOf(new String(bytes, begin, end - begin, StandardCharsets.ISO_8859_1));
+                case '{':
+                    return object();
+                case '[':
+                    return array();
+                case 't':
+                    return word("true", BooleanNode.TRUE);
+                case 'f':
+                    return word("false", BooleanNode.FALSE);
+                case 'n':
+                    return word("null", NullNode.instance);
+                default:
+                    return number();
+            }
+        }
+
+        private JsonNode word(String word, JsonNode meaning) {
+            for (int i = 1; i < word.length(); i++) {
+                if (bytes[at + i] != word.charAt(i)) {
+                    throw NotPlain.INSTANCE;
+                }
+            }
+            at += word.length();
+            return meaning;
+        }
+
+        private JsonNode object() {
+            enter();
+            Map<String, JsonNode> fields = new LinkedHashMap<>(24);
+            if (bytes[at] == '}') {
+                at++;
+            } else {
+                byte separator;
+                do {
+                    String name = name();
+                    if (fields.put(name, value()) != null) {
+                        throw NotPlain.INSTANCE;
+                    }
+                    separator = bytes[at++];
+                } while (separator == ',');
+                expect(separator == '}');
+            }
+            level--;
+            return new ObjectNode(JsonNodeFactory.instance, fields);
+        }
+
+        private JsonNode array() {
+            enter();
+            ArrayNode array = new ArrayNode(JsonNodeFactory.instance);
+            if (bytes[at] == ']') {
+                at++;
+            } else {
+                byte separator;
+                do {
+                    array.add(value());
+                    separator = bytes[at++];
+                } while (separator == ',');
+                expect(separator == ']');
+            }
+            level--;
+            return array;
+        }
+
+        private void enter() {
+            at++;
+            expect(++level <= MOST_LEVELS);
+        }
+
+        private String name() {
+            expect(bytes[at] == '"');
+            int begin = at + 1;
+            Key guess = last == null ? null : last.next;
+            String name;
+            int end;
+            if (guess != null && follows(guess.bytes, begin)) {
+                end = begin + guess.bytes.length;
+                name = guess.name;
+                last = guess;
+            } else {
+                end = endOfString(begin);
+                name = new String(bytes, begin, end - begin, StandardCharsets.ISO_8859_1);
+                if (last != null && keys < MOST_KEYS && end - begin <= LONGEST_KEY) {
+                    Key key = new Key(name, Arrays.copyOfRange(bytes, begin, end));
+                    last.next = key;
+                    last = key;
+                } else {
+                    last = null;
+                }
+            }
+            keys++;
+            expect(bytes[end + 1] == ':');
+            at = end + 2;
+            return name;
+        }
+
+        private boolean follows(byte[] key, int begin) {
+            int end = begin + key.length;
+            return end < bytes.length
+                    && bytes[end] == '"'
+                    && Arrays.equals(key, 0, key.length, bytes, begin, end);
+        }
+
+        /** The closing quote of a string of printable ASCII without escapes, eight bytes at a time. */
+        private int endOfString(int begin) {
+            int i = begin;
+            for (; i + Long.BYTES <= bytes.length; i += Long.BYTES) {
+                long word = (long) WORD.get(bytes, i);
+                long quote = word ^ ('"' * ONES);
+                long backslash = word ^ ('\\' * ONES);
+                // A zero byte borrows into its high bit; bytes above a hit may be marked wrongly, the lowest mark is right.
+                long marks = ((quote - ONES) & ~quote)
+                        | ((backslash - ONES) & ~backslash)
+                        | ((word - ' ' * ONES) & ~word)
+                        | word;
+                marks &= HIGH_BITS;
+                if (marks != 0) {
+                    i += Long.numberOfTrailingZeros(marks) >>> 3;
+                    expect(bytes[i] == '"');
+                    return i;
+                }
+            }
+            for (; bytes[i] != '"'; i++) {
+                expect(bytes[i] >= ' ' && bytes[i] != '\\');
+            }
+            return i;
+        }
+
+        /** A decimal number of at most 18 digits without an exponent. */
+        private JsonNode number() {
+            int i = at;
+            boolean negative = bytes[i] == '-';
+            if (negative) {
+                i++;
+            }
+            int begin = i;
+            int point = -1;
+            long value = 0;
+            for (; i < bytes.length; i++) {
+                int digit = bytes[i] - '0';
+                if (digit >= 0 && digit <= 9) {
+                    value = value * 10 + digit;
+                } else if (bytes[i] == '.' && point < 0) {
+                    point = i;
+                } else {
+                    break;
+                }
+            }
+            int digits = i - begin - (point < 0 ? 0 : 1);
+            boolean leadingZero = bytes[begin] == '0' && digits > 1 && point != begin + 1;
+            expect(digits > 0 && digits <= 18 && !leadingZero && point != begin && point != i - 1);
+            expect(i == bytes.length || (bytes[i] | 0x20) != 'e');
+            at = i;
+            if (point < 0) {
+                long whole = negative ? -value : value;
+                return whole == (int) whole ? IntNode.valueOf((int) whole) : LongNode.valueOf(whole);
+            }
+            expect(value <= LARGEST_EXACT);
+            double fraction = value / POWERS_OF_TEN[i - point - 1];
+            return DoubleNode.valueOf(negative ? -fraction : fraction);
+        }
+
+        private static void expect(boolean plain) {
+            if (!plain) {
+                throw NotPlain.INSTANCE;
+            }
+        }
+    }
+}
