@@ -128,3 +128,82 @@ pub(crate) unsafe fn write_client(target: *mut E2bClient, handle: E2bClient) {
     // SAFETY: the caller's promise.
     unsafe { target.write(handle) };
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn text_is_what_the_bytes_say_or_an_error_with_the_offset(input in proptest::collection::vec(any::<u8>(), 0..200)) {
+            // SAFETY: the vector is there, unchanged, for the whole test.
+            let answer = unsafe { text("name", input.as_ptr(), input.len() as u64) };
+            match (std::str::from_utf8(&input), answer) {
+                (Ok(expected), Ok(found)) => prop_assert_eq!(Some(expected), found),
+                (Err(expected), Err(error)) => {
+                    prop_assert_eq!(error.argument(), Some("name"));
+                    prop_assert_eq!(error.context()["offset"].as_u64(), Some(expected.valid_up_to() as u64));
+                }
+                (expected, found) => prop_assert!(false, "{expected:?} but {found:?}"),
+            }
+        }
+
+        #[test]
+        fn any_unicode_text_comes_through(input in "\\PC*") {
+            // SAFETY: as above.
+            let found = unsafe { text("name", input.as_ptr(), input.len() as u64) }.unwrap();
+            prop_assert_eq!(found, Some(input.as_str()));
+        }
+
+        #[test]
+        fn a_length_beyond_the_address_space_is_refused_unread(length in (isize::MAX as u64 + 1)..) {
+            // SAFETY: refused before the pointer is used.
+            let error = unsafe { bytes("content", [0_u8].as_ptr(), length) }.unwrap_err();
+            prop_assert_eq!(error.argument(), Some("content"));
+        }
+
+        #[test]
+        fn null_is_absent_only_without_a_length(length in any::<u64>()) {
+            // SAFETY: NULL is always allowed.
+            let answer = unsafe { text("name", std::ptr::null(), length) };
+            match length {
+                0 => prop_assert_eq!(answer.unwrap(), None),
+                _ => {
+                    let error = answer.unwrap_err();
+                    prop_assert_eq!(error.argument(), Some("name"));
+                }
+            }
+        }
+
+        #[test]
+        fn only_the_constant_is_an_absent_integer(value in any::<i64>()) {
+            prop_assert_eq!(integer(value), (value != i64::MIN).then_some(value));
+        }
+    }
+
+    #[test]
+    fn the_least_integer_is_absent() {
+        assert_eq!(integer(i64::MIN), None);
+        assert_eq!(integer(0), Some(0));
+    }
+
+    #[test]
+    fn an_empty_text_is_not_absent() {
+        // SAFETY: no byte is read.
+        assert_eq!(unsafe { text("name", std::ptr::NonNull::dangling().as_ptr(), 0) }.unwrap(), Some(""));
+    }
+
+    #[test]
+    fn an_empty_document_needs_no_free_and_null_may_be_freed() {
+        let mut buffer = E2bBuffer::EMPTY;
+        // SAFETY: `buffer` may be written and is empty afterwards.
+        unsafe {
+            give(&raw mut buffer, Vec::new());
+            assert!(buffer.data.is_null());
+            take_back(&raw mut buffer);
+            take_back(std::ptr::null_mut());
+        }
+    }
+}

@@ -158,3 +158,100 @@ fn number(object: &Map<String, Value>, key: &str, least: u32, most: u32) -> Resu
             )
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn argument(text: &str) -> String {
+        parse_with(Some(text), None).unwrap_err().argument().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn absent_empty_and_null_are_the_defaults() {
+        let default = Config { backend: BackendKind::Local, local: LocalConfig::default() };
+        let nulls: Map<String, Value> = KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+        let nulls = Value::Object(nulls).to_string();
+        for text in [None, Some("{}"), Some(nulls.as_str())] {
+            assert_eq!(parse_with(text, None).unwrap(), default, "{text:?}");
+        }
+        assert_eq!(default.local.isolation, Isolation::Required);
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = json!({
+            "backend": "local", "isolation": "best_effort", "data_directory": "/d", "python": "/p", "node": "/n",
+            "pool_base": 0, "pool_python": 1, "pool_node": 64, "disk_mb": 9,
+        });
+        assert_eq!(text.as_object().unwrap().len(), KEYS.len());
+        let config = parse_with(Some(&text.to_string()), Some("cloud")).unwrap();
+        assert_eq!(config.backend, BackendKind::Local, "the configuration wins over the environment");
+        assert_eq!(
+            config.local,
+            LocalConfig {
+                isolation: Isolation::BestEffort,
+                data_directory: Some("/d".into()),
+                python: Some("/p".into()),
+                node: Some("/n".into()),
+                pool_base: Some(0),
+                pool_python: Some(1),
+                pool_node: Some(64),
+                disk_mb: Some(9),
+            }
+        );
+        for key in KEYS {
+            assert_eq!(argument(&json!({key: {}}).to_string()), format!("config.{key}"));
+        }
+    }
+
+    #[test]
+    fn the_environment_decides_only_what_the_configuration_leaves_open() {
+        assert_eq!(parse_with(None, Some("cloud")).unwrap().backend, BackendKind::Cloud);
+        assert_eq!(parse_with(Some("{}"), Some("")).unwrap().backend, BackendKind::Local);
+        assert_eq!(parse_with(None, Some("Cloud")).unwrap_err().argument(), Some("E2B_BACKEND"));
+        assert_eq!(
+            parse_with(Some(r#"{"backend":"local"}"#), Some("nonsense")).unwrap().backend,
+            BackendKind::Local
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, expected) in [
+            ("", "config"),
+            ("null", "config"),
+            ("[]", "config"),
+            (r#"{"backend":"local"} x"#, "config"),
+            (r#"{"Backend":"local"}"#, "config.Backend"),
+            (r#"{"":1}"#, "config."),
+            (r#"{"backend":"Local"}"#, "config.backend"),
+            (r#"{"isolation":"none"}"#, "config.isolation"),
+            (r#"{"python":""}"#, "config.python"),
+            (r#"{"node":"a\u0000b"}"#, "config.node"),
+            (r#"{"pool_base":65}"#, "config.pool_base"),
+            (r#"{"pool_python":-1}"#, "config.pool_python"),
+            (r#"{"pool_node":1.5}"#, "config.pool_node"),
+            (r#"{"pool_node":"1"}"#, "config.pool_node"),
+            (r#"{"disk_mb":0}"#, "config.disk_mb"),
+            (r#"{"disk_mb":4294967296}"#, "config.disk_mb"),
+        ] {
+            assert_eq!(argument(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_configuration_or_an_invalid_argument(text in "\\PC{0,80}", key in "[a-z_]{0,12}", value in any::<i64>()) {
+            for text in [text.clone(), json!({key.as_str(): text}).to_string(), json!({key.as_str(): value}).to_string()] {
+                if let Err(error) = parse_with(Some(&text), None) {
+                    prop_assert_eq!(error.code(), Code::InvalidArgument);
+                    prop_assert!(error.argument().is_some_and(|argument| argument.starts_with("config")));
+                }
+            }
+        }
+    }
+}

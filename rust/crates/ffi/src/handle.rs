@@ -128,3 +128,81 @@ fn closed() -> Error {
 fn never() -> Error {
     Error::invalid("client", "is not a handle of this library")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::double::DoubleBackend;
+
+    fn client() -> Arc<Client> {
+        Arc::new(Client::new(Box::new(DoubleBackend::noting().0)))
+    }
+
+    #[test]
+    fn a_used_up_slot_is_retired_and_its_last_handle_stays_closed() {
+        let mut table = Table::default();
+        table.slots.push(Slot { generation: u32::MAX, client: None });
+        table.free.push(0);
+        let last = table.insert(client()).unwrap();
+        assert_eq!(split(last), (0, u32::MAX));
+        assert!(table.remove(last).unwrap().is_some());
+        assert!(table.remove(last).unwrap().is_none());
+        assert_eq!(table.find(last).err().map(|error| error.code()), Some(Code::Closed));
+        let next = table.insert(client()).unwrap();
+        assert_eq!(split(next), (1, 1), "the slot is not used again");
+    }
+
+    proptest! {
+        #[test]
+        fn halves_come_back(slot in any::<u32>(), generation in any::<u32>()) {
+            prop_assert_eq!(split(join(slot, generation)), (slot, generation));
+        }
+
+        /// Against a map that never forgets a handle: open, close (also twice), find, and numbers out of the air.
+        #[test]
+        fn behaves_like_a_map_of_all_handles_ever(
+            steps in proptest::collection::vec((0..4_u8, any::<prop::sample::Index>(), any::<u64>()), 1..60)
+        ) {
+            let mut table = Table::default();
+            let mut issued: Vec<u64> = Vec::new();
+            let mut open: HashMap<u64, Arc<Client>> = HashMap::new();
+            for (step, index, air) in steps {
+                let known = (!issued.is_empty()).then(|| *index.get(&issued));
+                match (step, known) {
+                    (0, _) | (_, None) => {
+                        let fresh = client();
+                        let handle = table.insert(Arc::clone(&fresh)).unwrap();
+                        prop_assert!(handle != 0 && !issued.contains(&handle));
+                        issued.push(handle);
+                        open.insert(handle, fresh);
+                    }
+                    (1, Some(handle)) => {
+                        let removed = table.remove(handle).unwrap();
+                        let expected = open.remove(&handle);
+                        prop_assert_eq!(removed.is_some(), expected.is_some());
+                        prop_assert!(removed.zip(expected).is_none_or(|(a, b)| Arc::ptr_eq(&a, &b)));
+                    }
+                    (2, Some(handle)) => match (table.find(handle), open.get(&handle)) {
+                        (Ok(found), Some(expected)) => prop_assert!(Arc::ptr_eq(&found, expected)),
+                        (Err(error), None) => prop_assert_eq!(error.code(), Code::Closed),
+                        (found, _) => prop_assert!(false, "{:?} for {handle:#x}", found.err()),
+                    },
+                    _ => {
+                        // Near misses: a slot that exists with a generation of the air.
+                        for handle in [air, join(0, split(air).1), air & 0xffff_ffff] {
+                            if !issued.contains(&handle) {
+                                let error = table.find(handle).err();
+                                prop_assert_eq!(error.map(|error| error.code()), Some(Code::InvalidArgument));
+                                prop_assert!(table.remove(handle).is_err());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

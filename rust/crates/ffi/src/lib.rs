@@ -16,3 +16,5 @@ mod panics;
 
 #[cfg(test)]
 mod double;
+#[cfg(test)]
+mod tests;
