@@ -13,6 +13,8 @@ use e2bridge_core::request::{
 };
 use e2bridge_core::{Backend, CancelToken, Code, Error, Result};
 
+pub mod templates;
+
 /// How strictly isolation is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
