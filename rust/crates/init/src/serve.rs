@@ -52,6 +52,8 @@ enum Phase {
     Background,
     /// Everything of it is being killed.
     Ending(Ending),
+    /// Nothing of it is left.
+    Over,
 }
 
 struct Ending {
@@ -259,6 +261,7 @@ impl Server {
             self.timers();
             self.executions.retain(|execution| !execution.over());
             self.agents.retain(|agent| !agent.over());
+            self.finish_shutdown();
         }
     }
 
@@ -296,7 +299,7 @@ impl Server {
     fn next_timer(&self) -> Option<Instant> {
         let executions = self.executions.iter().filter_map(|execution| match &execution.phase {
             Phase::Running => execution.deadline,
-            Phase::Background => None,
+            Phase::Background | Phase::Over => None,
             Phase::Ending(ending) => Some(ending.next),
         });
         executions
@@ -545,9 +548,12 @@ impl Server {
                 sys::signal_child(agent.pid, libc::SIGKILL);
             }
         }
+    }
+
+    fn finish_shutdown(&mut self) {
         if let Some(shutdown) = &self.shutdown {
             let clean = self.executions.is_empty() && self.agents.is_empty() && self.escape.is_none();
-            if clean || shutdown.deadline <= now {
+            if clean || shutdown.deadline <= Instant::now() {
                 tell(&shutdown.channel, &InitEvent::ShutDown { clean });
                 self.shutdown = None;
             }
@@ -670,7 +676,7 @@ impl Execution {
         let usage = |exit: Exit| Exit { cpu_us: waited.cpu_us, max_rss_bytes: waited.max_rss_bytes, ..exit };
         match &mut self.phase {
             Phase::Ending(ending) => ending.report = ending.report.map(usage),
-            Phase::Background => self.end(None),
+            Phase::Background | Phase::Over => self.end(None),
             Phase::Running => match self.slot {
                 // A worker: its end is that of the execution.
                 None => self.end(Some(usage(Exit {
@@ -706,11 +712,11 @@ impl Execution {
         if let Some(slot) = self.slot {
             slot.state.store(state::FREE, Ordering::Release);
         }
-        self.top = 0;
+        self.phase = Phase::Over;
     }
 
     fn over(&self) -> bool {
-        self.top == 0
+        matches!(self.phase, Phase::Over)
     }
 }
 

@@ -1,0 +1,18 @@
+//! The init of a sandbox for real: process 1 of a pid namespace, driven over its control socket.
+
+#[cfg(test)]
+mod executions;
+#[cfg(test)]
+mod support;
+
+#[test]
+#[ignore = "the sandbox of the other tests, started by them"]
+fn inside() {
+    support::inside();
+}
+
+#[test]
+#[ignore = "programs that the other tests run in a sandbox"]
+fn program() {
+    support::act();
+}
