@@ -81,9 +81,7 @@ const CALLS: [Export; 18] = [
     ("create_e2b_sandbox", |client, call, out| {
         let (name, template) = (text("box"), text("python"));
         // SAFETY: each pointer refers to a literal or may be written; so in all of this table.
-        unsafe {
-            create_e2b_sandbox(client, call, name.0, name.1, template.0, template.1, 60, 128, E2B_ABSENT, out)
-        }
+        unsafe { create_e2b_sandbox(client, call, name.0, name.1, template.0, template.1, 60, 128, 2, out) }
     }),
     ("list_e2b_sandboxes", |client, call, out| {
         let filter = text("all");
@@ -329,7 +327,7 @@ fn arguments_reach_the_backend_as_given() {
     let expected = [
         (
             "create_e2b_sandbox",
-            r#"name: "box", template: "python", timeout_seconds: 60, memory_mb: 128, cpu_count: 1"#,
+            r#"name: "box", template: "python", timeout_seconds: 60, memory_mb: 128, cpu_count: 2"#,
         ),
         ("list_e2b_sandboxes", "All"),
         ("get_e2b_sandbox_status", "\"sb_1\""),
@@ -366,6 +364,12 @@ fn arguments_reach_the_backend_as_given() {
         let noted = seen.request.lock().unwrap().clone();
         assert!(noted.contains(request), "{name}: {noted} lacks {request}");
     }
+    // Each was recorded under its own name. The one that waits was not called yet; health was, before it was asked again.
+    let (_, health) = call(|out| CALLS[5].1(client, 0, out));
+    let latency = health["latency"].as_object().unwrap();
+    let recorded: BTreeSet<&str> = latency.keys().map(String::as_str).collect();
+    assert_eq!(recorded, expected.iter().map(|(name, _)| *name).collect());
+    assert!(latency.values().all(|summary| summary["count"] == 1), "{latency:?}");
     let waiter = std::thread::spawn(move || call(|out| CALLS[3].1(client, 77, out)));
     wait_for(|| seen.waiting.load(Ordering::SeqCst) == 1);
     let noted = seen.request.lock().unwrap().clone();
