@@ -1,18 +1,57 @@
 //! Trees of files as tar archives, in a forked child of init.
+//!
+//! Names and contents are hostile in both directions: what is exported was made by the sandbox's programs, what is imported may
+//! come from anywhere. Nothing recurses, nothing grows without a bound, and no name is opened but from a directory held open.
 
 use std::os::fd::BorrowedFd;
 
 use e2bridge_protocol::init::InitEvent;
+use rustix::fs::{OFlags, ResolveFlags};
+use rustix::io::Errno;
 
-pub(crate) fn export(
-    _roots: &[String],
-    _max_bytes: u64,
-    _max_entries: u64,
-    _data: BorrowedFd<'_>,
-) -> InitEvent {
-    InitEvent::Failed { stage: "open".to_owned(), errno: libc::ENOSYS }
+use crate::failure::Failure;
+
+mod export;
+mod import;
+
+/// Size of a block of a tar archive.
+const BLOCK: usize = 512;
+/// Most levels of directories. Each level of an export holds a descriptor.
+const MAX_DEPTH: usize = 1024;
+/// Longest name of one file or directory, as the kernel has it.
+const MAX_NAME: usize = 255;
+/// Longest target of a symbolic link, as the kernel has it.
+const MAX_TARGET: usize = 4095;
+/// How every directory is opened: no symbolic link on the way, no way out.
+const RESOLVE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Sends the trees.
+pub(crate) fn export(roots: &[String], max_bytes: u64, max_entries: u64, data: BorrowedFd<'_>) -> InitEvent {
+    outcome(export::export(roots, max_bytes, max_entries, data))
 }
 
-pub(crate) fn import(_roots: &[String], _data: BorrowedFd<'_>) -> InitEvent {
-    InitEvent::Failed { stage: "open".to_owned(), errno: libc::ENOSYS }
+/// Receives trees.
+pub(crate) fn import(roots: &[String], data: BorrowedFd<'_>) -> InitEvent {
+    outcome(import::import(roots, data))
+}
+
+fn outcome(result: Result<(u64, u64), Failure>) -> InitEvent {
+    match result {
+        Ok((entries, bytes)) => InitEvent::Done { entries, bytes },
+        Err(failure) => failure.event(),
+    }
+}
+
+/// The components of an absolute directory.
+fn root_name(root: &str) -> Result<&str, Failure> {
+    let name = root.strip_prefix('/').unwrap_or_default();
+    let fine = |part: &str| !matches!(part, "" | "." | "..");
+    if name.split('/').all(fine) { Ok(name) } else { Err(Failure::new("root", Errno::INVAL)) }
+}
+
+/// Bytes up to the next whole block.
+fn padding(size: u64) -> u64 {
+    size.next_multiple_of(BLOCK as u64) - size
 }

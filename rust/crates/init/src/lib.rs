@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 mod archive;
+mod failure;
 mod file_agent;
 mod serve;
 mod shepherd;
