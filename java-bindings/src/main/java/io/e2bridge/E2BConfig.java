@@ -232,7 +232,7 @@ public final class E2BConfig {
         }
 
         private Builder set(String key, Path value) {
-            return set(key, value == null ? null : E2B.hostPath(key, value));
+            return set(key, value == null ? null : E2B.hostPath("config." + key, value));
         }
     }
 }

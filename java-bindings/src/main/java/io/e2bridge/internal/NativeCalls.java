@@ -22,7 +22,7 @@ import java.util.function.BooleanSupplier;
  * Either way an interrupt cancels what can be cancelled. Threads: any number at once.
  */
 public final class NativeCalls {
-    /** Numbers of calls, unique in this JVM; 0 would mean "cannot be cancelled". */
+    /** Numbers of calls that can be cancelled, unique in this JVM; 0 means "cannot be cancelled". */
     private static final AtomicLong NUMBERS = new AtomicLong();
 
     private final long client;
@@ -484,7 +484,8 @@ public final class NativeCalls {
         if (interrupt != Interrupt.NOTHING && caller.isInterrupted()) {
             throw cancelledAtEntry();
         }
-        long number = NUMBERS.incrementAndGet();
+        // 0 spares the library its book of what can be cancelled.
+        long number = interrupt == Interrupt.CANCELS ? NUMBERS.incrementAndGet() : 0;
         if (caller.isVirtual()) {
             return handOver(interrupt, client, number, downcall);
         }

@@ -207,7 +207,9 @@ public final class NativeLibraryLoader {
                     context,
                     cause);
         }
-        if (message.contains("Operation not permitted") || message.contains("Permission denied")) {
+        if (message.contains("failed to map segment")
+                || message.contains("Operation not permitted")
+                || message.contains("Permission denied")) {
             return failure(
                     E2BErrorCode.PERMISSION_DENIED,
                     "this host does not let the native library from " + origin + " be mapped for execution: " + message
@@ -215,7 +217,7 @@ public final class NativeLibraryLoader {
                     context,
                     cause);
         }
-        if (message.contains("ELF") || message.contains("file too short")) {
+        if (message.contains("ELF") || message.contains("file too short") || message.contains("Possible cause: can't load")) {
             return failure(
                     E2BErrorCode.UNSUPPORTED,
                     "the native library from " + origin + " is not a shared library for linux on x86-64: " + message,
