@@ -39,7 +39,8 @@ pub(crate) fn write(path: &str, bytes: u64, data: BorrowedFd<'_>) -> InitEvent {
 fn read_file(path: &str, max_bytes: u64, data: BorrowedFd<'_>) -> Result<u64, Failure> {
     let start = directory(rustix::fs::CWD, start_of(path)).at("open")?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat2(start, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS).at("open")?;
+    let file =
+        rustix::fs::openat2(start, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS).at("open")?;
     let size = regular(&file).at("open")?;
     if size > max_bytes {
         return Err(Failure::new("size", Errno::FBIG));
@@ -182,7 +183,9 @@ fn replace(place: &Place, bytes: u64, data: BorrowedFd<'_>) -> Result<(), Failur
     let (temporary, file) = temporary(&place.parent).at("create")?;
     let written = fill(&file, bytes, data)
         .and_then(|()| rustix::fs::fchmod(&file, Mode::from_raw_mode(place.mode)).at("chmod"))
-        .and_then(|()| rustix::fs::renameat(&place.parent, &temporary, &place.parent, &place.name[..]).at("rename"));
+        .and_then(|()| {
+            rustix::fs::renameat(&place.parent, &temporary, &place.parent, &place.name[..]).at("rename")
+        });
     if written.is_err() {
         let _ = rustix::fs::unlinkat(&place.parent, &temporary, AtFlags::empty());
     }

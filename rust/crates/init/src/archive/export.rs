@@ -41,8 +41,8 @@ pub(super) fn export(
         let name = root_name(root)?;
         let top = rustix::fs::open("/", OFlags::PATH | DIRECTORY, Mode::empty()).at("open")?;
         let flags = OFlags::RDONLY | DIRECTORY;
-        let directory = rustix::fs::openat2(top, name, flags, Mode::empty(), RESOLVE).at("open")?;
-        archive.tree(name.as_bytes(), directory)?;
+        let fd = rustix::fs::openat2(top, name, flags, Mode::empty(), RESOLVE).at("open")?;
+        archive.tree(name.as_bytes(), Open { fd, mode: None })?;
     }
     archive.raw(&[0; 2 * BLOCK])?;
     archive.out.flush().map_err(|error| data_failure(&error))?;
@@ -79,16 +79,16 @@ struct Archive<'a> {
 
 /// A directory that is being gone through.
 struct Level {
-    directory: OwnedFd,
+    directory: Open,
     names: std::vec::IntoIter<Vec<u8>>,
     /// Length of its own path.
     path: usize,
 }
 
 impl Archive<'_> {
-    fn tree(&mut self, root: &[u8], directory: OwnedFd) -> Result<(), Failure> {
+    fn tree(&mut self, root: &[u8], directory: Open) -> Result<(), Failure> {
         let mut path = root.to_vec();
-        let names = self.names(&directory)?;
+        let names = self.names(&directory.fd)?;
         let mut levels = vec![Level { directory, names, path: path.len() }];
         loop {
             let depth = levels.len();
@@ -100,7 +100,7 @@ impl Archive<'_> {
             path.truncate(level.path);
             path.push(b'/');
             path.extend_from_slice(&name);
-            let directory = &level.directory;
+            let directory = &level.directory.fd;
             // What goes away meanwhile is not there.
             let stat = match rustix::fs::statat(directory, &name[..], AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => continue,
@@ -114,22 +114,34 @@ impl Archive<'_> {
                     let opened = open(directory, &name, OFlags::RDONLY | DIRECTORY, &stat, 0o500);
                     let Some(inner) = gone(opened)? else { continue };
                     self.header(EntryType::Directory, &path, b"", (stat.st_mode, stat.st_mtime), 0)?;
-                    let names = self.names(&inner)?;
+                    let names = self.names(&inner.fd)?;
                     levels.push(Level { directory: inner, names, path: path.len() });
                 }
                 FileType::RegularFile => {
-                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+                    let flags = OFlags::RDONLY
+                        | OFlags::NOFOLLOW
+                        | OFlags::NONBLOCK
+                        | OFlags::NOCTTY
+                        | OFlags::CLOEXEC;
                     let opened = open(directory, &name, flags, &stat, 0o400);
                     let Some(file) = gone(opened)? else { continue };
-                    let now = rustix::fs::fstat(&file).at("stat")?;
+                    let now = rustix::fs::fstat(&file.fd).at("stat")?;
                     if FileType::from_raw_mode(now.st_mode) == FileType::RegularFile {
                         // The mode as it was found: the open may have lent itself the right to read.
-                        self.file(&path, &file, stat.st_mode, &now)?;
+                        self.file(&path, &file.fd, stat.st_mode, &now)?;
                     }
                 }
                 FileType::Symlink => {
-                    let Some(target) = gone(rustix::fs::readlinkat(directory, &name[..], Vec::new()))? else { continue };
-                    self.header(EntryType::Symlink, &path, target.to_bytes(), (stat.st_mode, stat.st_mtime), 0)?;
+                    let Some(target) = gone(rustix::fs::readlinkat(directory, &name[..], Vec::new()))? else {
+                        continue;
+                    };
+                    self.header(
+                        EntryType::Symlink,
+                        &path,
+                        target.to_bytes(),
+                        (stat.st_mode, stat.st_mtime),
+                        0,
+                    )?;
                 }
                 // Sockets, fifos and devices have no content to keep.
                 _ => {}
@@ -249,18 +261,30 @@ impl Archive<'_> {
     }
 }
 
-/// Opens something in a directory; where the mode denies that to its owner, with the mode lent for the moment.
-fn open(directory: &OwnedFd, name: &[u8], flags: OFlags, stat: &Stat, mode: u32) -> Result<OwnedFd, Errno> {
-    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
-        Err(Errno::ACCESS) => {
-            let change = |mode| rustix::fs::chmodat(directory, name, Mode::from_raw_mode(mode), AtFlags::empty());
-            change(stat.st_mode & 0o777 | mode)?;
-            let opened = rustix::fs::openat(directory, name, flags, Mode::empty());
-            change(stat.st_mode & 0o7777)?;
-            opened
+/// A file or directory that is open; gets back the mode that was changed for that.
+struct Open {
+    fd: OwnedFd,
+    mode: Option<Mode>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(mode) = self.mode {
+            let _ = rustix::fs::fchmod(&self.fd, mode);
         }
-        other => other,
     }
+}
+
+/// Opens something in a directory; where its mode denies that to its owner, with the rights lent for as long as it is open.
+fn open(directory: &OwnedFd, name: &[u8], flags: OFlags, stat: &Stat, rights: u32) -> Result<Open, Errno> {
+    let open = || rustix::fs::openat(directory, name, flags, Mode::empty());
+    if stat.st_mode & rights == rights {
+        return Ok(Open { fd: open()?, mode: None });
+    }
+    let lent = Mode::from_raw_mode(stat.st_mode & 0o7777 | rights);
+    // A link that takes its place meanwhile leads to what the sandbox's programs could change as well.
+    rustix::fs::chmodat(directory, name, lent, AtFlags::empty())?;
+    Ok(Open { fd: open()?, mode: Some(Mode::from_raw_mode(stat.st_mode & 0o7777)) })
 }
 
 /// Takes what went away, or became something else, meanwhile for nothing.

@@ -275,7 +275,8 @@ fn entry(kind: EntryType, header: &Header, size: u64, extensions: Extensions) ->
 }
 
 fn check_path(path: &[u8]) -> Result<(), Failure> {
-    let fine = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= MAX_NAME && !part.contains(&0);
+    let fine =
+        |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= MAX_NAME && !part.contains(&0);
     let parts = || path.split(|&byte| byte == b'/');
     if parts().all(fine) && parts().nth(MAX_DEPTH).is_none() {
         return Ok(());
@@ -305,7 +306,8 @@ impl Extensions {
                 }
                 b"mtime" => {
                     // Seconds with a fraction, which is not kept.
-                    let seconds = value.split(|&byte| byte == b'.').next().and_then(decimal).ok_or_else(bad)?;
+                    let seconds =
+                        value.split(|&byte| byte == b'.').next().and_then(decimal).ok_or_else(bad)?;
                     set_once(&mut self.mtime, seconds, "two times of one entry")?;
                 }
                 other => {
@@ -363,7 +365,8 @@ impl Trees {
                 }
             }
             Kind::File => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(&parent, name, flags, Mode::RUSR | Mode::WUSR)
                     .map_err(|errno| taken(errno, "create"))?;
                 self.remember(&entry.path, false)?;
@@ -372,9 +375,11 @@ impl Trees {
                 rustix::fs::futimens(&file, &times(entry.mtime)).at("utimens")?;
             }
             Kind::Symlink => {
-                rustix::fs::symlinkat(&entry.target[..], &parent, name).map_err(|errno| taken(errno, "symlink"))?;
+                rustix::fs::symlinkat(&entry.target[..], &parent, name)
+                    .map_err(|errno| taken(errno, "symlink"))?;
                 self.remember(&entry.path, false)?;
-                rustix::fs::utimensat(&parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW).at("utimens")?;
+                rustix::fs::utimensat(&parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
+                    .at("utimens")?;
             }
         }
         Ok(())
@@ -440,7 +445,8 @@ impl Trees {
         for (path, (mode, mtime)) in std::mem::take(&mut self.directories).into_iter().rev() {
             let (root, rest) = self.below(&path)?;
             let directory = open_below(&root.directory, rest).map_err(|errno| through_link(errno, "open"))?;
-            let directory = rustix::fs::openat(&directory, c".", OFlags::RDONLY | DIRECTORY, Mode::empty()).at("open")?;
+            let directory =
+                rustix::fs::openat(&directory, c".", OFlags::RDONLY | DIRECTORY, Mode::empty()).at("open")?;
             rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode)).at("chmod")?;
             rustix::fs::futimens(&directory, &times(mtime)).at("utimens")?;
         }

@@ -7,16 +7,7 @@ use std::time::{Duration, Instant};
 use e2bridge_protocol::init::{InitEvent, InitRequest, Program, Spawn};
 use e2bridge_protocol::socket;
 
-use crate::support::{Execution, Outcome, Sandbox, next_event, own_program, program, shell, within};
-
-macro_rules! sandbox {
-    () => {
-        match Sandbox::start() {
-            Some(sandbox) => sandbox,
-            None => return,
-        }
-    };
-}
+use crate::support::{Execution, Outcome, Sandbox, next_event, own_program, program, sandbox, shell, within};
 
 /// Runs it in a sandbox of its own with a time-out, and nothing of it is left.
 fn ends_in_time(spawn: Spawn) {

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod executions;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trees;
 
 #[test]
 #[ignore = "the sandbox of the other tests, started by them"]

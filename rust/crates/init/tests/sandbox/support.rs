@@ -27,6 +27,17 @@ pub(crate) const PROGRAM: &str = "/srv/program";
 /// No test waits longer for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A live sandbox; the test returns when the host makes none.
+macro_rules! sandbox {
+    () => {
+        match $crate::support::Sandbox::start() {
+            Some(sandbox) => sandbox,
+            None => return,
+        }
+    };
+}
+pub(crate) use sandbox;
+
 /// A live sandbox; ends when dropped.
 pub(crate) struct Sandbox {
     control: Option<OwnedFd>,
@@ -404,7 +415,8 @@ fn enter(root: &Path) -> io::Result<()> {
         libc::setsid();
         libc::umask(0o022);
         check("prctl", libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        check("capset", libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) as libc::c_int)?;
+        let result = libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr());
+        check("capset", if result == 0 { 0 } else { -1 })?;
         OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))
     };
     env::set_current_dir("/")?;
@@ -507,5 +519,41 @@ pub(crate) fn act() {
             }
             other => panic!("no program {other}"),
         }
+    }
+}
+
+// ---- Files
+
+/// Events and bytes of a request that sends data.
+pub(crate) fn fetch(sandbox: &Sandbox, request: &InitRequest) -> (InitEvent, Vec<u8>) {
+    let (data, far) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let channel = sandbox.request(request, &[far.as_fd()]);
+    drop(far);
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        fs::File::from(data).read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    let event = next_event(&channel).unwrap();
+    (event, reader.join().unwrap())
+}
+
+/// The event of a request that takes data.
+pub(crate) fn deliver(sandbox: &Sandbox, request: &InitRequest, bytes: &[u8]) -> InitEvent {
+    let (far, data) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let channel = sandbox.request(request, &[far.as_fd()]);
+    drop(far);
+    std::thread::scope(|scope| {
+        // Refused before its end is an error of the write and no more.
+        scope.spawn(move || io::Write::write_all(&mut fs::File::from(data), bytes));
+        next_event(&channel).unwrap()
+    })
+}
+
+/// Step and error of a failure.
+pub(crate) fn failure(event: InitEvent) -> (String, i32) {
+    match event {
+        InitEvent::Failed { stage, errno } => (stage, errno),
+        other => panic!("{other:?}"),
     }
 }
