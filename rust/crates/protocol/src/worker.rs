@@ -23,6 +23,9 @@ pub struct WorkerRequest {
     pub timeout_ms: u64,
     /// Most bytes of a stream that the reply may carry (embedded engine only).
     pub max_output_bytes: u64,
+    /// Memory that the engine may use, bytes (embedded engine only); absent = no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// Embedded engine only: after the code, calls the global function of that name with the text and makes the string it
     /// returns the result. This is how agents run.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,8 @@
 //! Warm interpreters: the embedded JavaScript engine and the worker programs of CPython, Node and the shell.
 
+mod javascript;
+mod wire;
+
 use std::os::fd::OwnedFd;
 
 /// Worker program of CPython 3.8 or newer, to be started as `python3 -I -B -u <file>`; it serves descriptor 3.
@@ -11,12 +14,14 @@ pub const SHELL_WORKER: &str = include_str!("../worker/shell.sh");
 
 /// Makes the embedded engine ready, so that every process forked afterwards inherits it warm. To be called once, in a
 /// single-threaded process.
-pub fn prewarm() {}
+pub fn prewarm() {
+    javascript::prewarm();
+}
 
 /// Serves the worker protocol with the embedded engine until the end of the channel; never returns and ends the process by
 /// `_exit`. To be called in a forked child of the process that called [`prewarm`] (it works without, only slower).
 pub fn serve_javascript(channel: OwnedFd) -> ! {
-    drop(channel);
+    javascript::serve(channel);
     // SAFETY: ends the process at once, which is always sound.
     unsafe { libc::_exit(0) }
 }
