@@ -1,24 +1,44 @@
 //! The local engine: sandboxes on this machine.
+//!
+//! [`LocalBackend`] is all that others see. Behind it: `engine` knows which sandboxes there are and how they come and go,
+//! `sandbox` is one of them with the control socket of its init, `execution` and `files` are what is done inside it, `supervisor`
+//! is the one process that the library starts, `background` the one thread, `pool` what is kept ready.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use e2bridge_core::document::{
-    AgentResult, CodeResult, DeploymentCreated, DeploymentScaled, FileContent, FileWritten, HealthReport, HostReport,
-    ProcessResult, SandboxCreated, SandboxList, SandboxStatus, SandboxTerminated, TemplateDeleted, TemplateExported,
-    TemplateFile, TemplateList, TimeoutSet,
-};
-use e2bridge_core::request::{
-    CreateSandbox, DeployTemplate, ExecuteProcess, ExportTemplate, RunAgent, RunCode, ScaleDeployment, StatusFilter,
-    WriteFile,
-};
-use e2bridge_core::{Backend, CancelToken, Code, Error, Result};
+use e2bridge_core::Result;
+
+use crate::engine::Engine;
 
 pub mod templates;
+
+mod agent;
+mod backend;
+mod background;
+mod check;
+mod code;
+mod deployment;
+mod engine;
+mod execution;
+mod files;
+mod health;
+mod output;
+mod pool;
+mod sandbox;
+mod settings;
+mod supervisor;
+mod sys;
+mod usage;
+mod wait;
+mod worker;
+
+pub use crate::check::check;
 
 /// How strictly isolation is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Everything or an error.
+    /// Everything or `ISOLATION_UNAVAILABLE`.
     #[default]
     Required,
     /// The strongest tier that works.
@@ -30,89 +50,46 @@ pub enum Isolation {
 pub struct Config {
     /// How strictly isolation is asked for.
     pub isolation: Isolation,
-    /// Where exported templates live.
+    /// Where exported templates live; default `$XDG_DATA_HOME/e2bridge`, as root `/var/lib/e2bridge`.
     pub data_directory: Option<PathBuf>,
-    /// Path of the Python interpreter.
+    /// Path of the Python interpreter, absolute; it is then the only one that is tried.
     pub python: Option<PathBuf>,
-    /// Path of the Node.js interpreter.
+    /// Path of the Node.js interpreter, absolute; it is then the only one that is tried.
     pub node: Option<PathBuf>,
-    /// Ready sandboxes of `base`.
+    /// Ready sandboxes of `base` kept from its first use on, 0 to 64; default 4.
     pub pool_base: Option<u32>,
-    /// Ready sandboxes of `python`.
+    /// Ready sandboxes of `python`, 0 to 64; default 1. Each holds a started interpreter.
     pub pool_python: Option<u32>,
-    /// Ready sandboxes of `node`.
+    /// Ready sandboxes of `node`, 0 to 64; default 1. Each holds a started interpreter.
     pub pool_node: Option<u32>,
-    /// Disk of a sandbox, MiB.
+    /// Disk of a sandbox, MiB; default half of its memory.
     pub disk_mb: Option<u32>,
 }
 
-/// The engine of one client. This build has none, so no value of it exists.
+/// The engine of one client; its methods are those of [`e2bridge_core::Backend`]. Dropping it closes it.
 #[derive(Debug)]
-pub enum LocalBackend {}
+pub struct LocalBackend {
+    engine: Arc<Engine>,
+}
 
 impl LocalBackend {
-    /// Opens the engine.
+    /// Opens the engine: starts its supervisor and its background thread.
     ///
     /// # Errors
-    /// `UNSUPPORTED` always: the engine is not in this build.
-    pub fn open(_config: Config) -> Result<LocalBackend> {
-        Err(missing())
+    /// `INVALID_ARGUMENT` naming `config.<key>`; `UNAVAILABLE` when the supervisor does not start; `LIMIT_EXCEEDED` when the host
+    /// is out of processes, descriptors or memory.
+    pub fn open(config: Config) -> Result<LocalBackend> {
+        Ok(LocalBackend { engine: Engine::open(config)? })
     }
 }
 
-/// What this host can isolate.
-///
-/// # Errors
-/// `UNSUPPORTED` always: the engine is not in this build.
-pub fn check(_config: &Config) -> Result<HostReport> {
-    Err(missing())
+impl Drop for LocalBackend {
+    fn drop(&mut self) {
+        self.engine.close();
+    }
 }
 
-/// Digest of the supervisor inside this library; empty because this build has none.
+/// SHA-256, in hexadecimal, of the supervisor inside this library.
 pub fn supervisor_digest() -> String {
-    String::new()
-}
-
-fn missing() -> Error {
-    Error::new(Code::Unsupported, "the local engine is not in this build")
-}
-
-macro_rules! uninhabited {
-    ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
-        impl Backend for LocalBackend {
-            fn name(&self) -> &'static str {
-                match *self {}
-            }
-            fn live_sandboxes(&self) -> usize {
-                match *self {}
-            }
-            fn close(&self) {
-                match *self {}
-            }
-            $(fn $name(&self, $(_: $argument),*) -> Result<$answer> {
-                match *self {}
-            })*
-        }
-    };
-}
-
-uninhabited! {
-    create_sandbox(&CreateSandbox, &CancelToken) -> SandboxCreated;
-    list_sandboxes(StatusFilter) -> SandboxList;
-    sandbox_status(&str) -> SandboxStatus;
-    execute_process(&ExecuteProcess, &CancelToken) -> ProcessResult;
-    run_agent(&RunAgent, &CancelToken) -> AgentResult;
-    monitor_health(bool) -> HealthReport;
-    deploy_template(&DeployTemplate, &CancelToken) -> DeploymentCreated;
-    scale_deployment(&ScaleDeployment, &CancelToken) -> DeploymentScaled;
-    export_template(&ExportTemplate, &CancelToken) -> TemplateExported;
-    terminate_sandbox(&str, bool) -> SandboxTerminated;
-    run_code(&RunCode, &CancelToken) -> CodeResult;
-    write_file(&WriteFile<'_>, &CancelToken) -> FileWritten;
-    read_file(&str, &str, &CancelToken) -> FileContent;
-    set_timeout(&str, u32) -> TimeoutSet;
-    list_templates() -> TemplateList;
-    delete_template(&str) -> TemplateDeleted;
-    export_template_file(&str, &str) -> TemplateFile;
-    import_template_file(&str, Option<&str>) -> TemplateExported;
+    supervisor::DIGEST.to_owned()
 }

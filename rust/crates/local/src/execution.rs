@@ -1,0 +1,404 @@
+//! Programs in a sandbox: start, collect, wait, end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use e2bridge_core::document::{ProcessResult, SandboxState};
+use e2bridge_core::id::{IdKind, new_id};
+use e2bridge_core::request::ExecuteProcess;
+use e2bridge_core::time::now;
+use e2bridge_core::{CancelToken, Code, Error, Result};
+use e2bridge_protocol::init::{Exit, InitCommand, InitEvent, InitRequest, Program, Spawn};
+use e2bridge_protocol::socket;
+use rustix::event::{PollFd, PollFlags};
+use rustix::pipe::PipeFlags;
+
+use crate::engine::Engine;
+use crate::output::{Output, Read, STDERR, STDOUT};
+use crate::sandbox::{Sandbox, channel_pair, ended_error};
+use crate::wait::{self, Interrupt, cancelled, host_error};
+
+/// Where programs start.
+pub(crate) const HOME: &str = "/home/user";
+/// How much later than its own deadline init may report the end of an execution, before the sandbox is ended for it.
+const BACKSTOP: Duration = Duration::from_secs(2);
+/// How long init may take to end everything of a cancelled execution, before the sandbox is ended for it.
+const KILL_PATIENCE: Duration = Duration::from_secs(6);
+/// Most bytes of a stream that are taken after the program's end: what a pipe can hold.
+const MAX_REST: usize = 1024 * 1024;
+
+/// A program to start.
+#[derive(Clone, Debug)]
+pub(crate) struct ProcessSpec {
+    /// What.
+    pub(crate) program: Program,
+    /// The whole environment, `NAME=value`; [`Sandbox::environment`] for the usual one.
+    pub(crate) env: Vec<String>,
+    /// Absolute.
+    pub(crate) cwd: String,
+    /// Enforced by init.
+    pub(crate) timeout: Option<Duration>,
+    /// False: both streams are `/dev/null`.
+    pub(crate) capture: bool,
+    /// True: the program gets a worker socket as descriptor 3.
+    pub(crate) worker: bool,
+}
+
+/// A program that was asked for; dropping it before its `Exited` ends everything of it.
+#[derive(Debug)]
+pub(crate) struct RunningProcess {
+    /// Events of init come here, the first one `Started` or `Failed`; see [`Sandbox::receive`]. Does not block.
+    pub(crate) channel: OwnedFd,
+    /// Read end of standard output, with `capture`. Read it only when poll says so.
+    pub(crate) stdout: Option<OwnedFd>,
+    /// Read end of standard error, with `capture`.
+    pub(crate) stderr: Option<OwnedFd>,
+    /// Our end of the worker socket, with `worker`.
+    pub(crate) worker: Option<OwnedFd>,
+}
+
+impl RunningProcess {
+    /// Asks init to end everything of it; `Exited` comes when all is gone.
+    pub(crate) fn kill(&self) {
+        // When init is gone there is nothing to end.
+        let _ = socket::send(&self.channel, &InitCommand::Kill, &[]);
+    }
+}
+
+/// How a program ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct ProcessOutcome {
+    /// Exit status; -1 when a signal or the time-out ended it, 126 or 127 when it could not be executed.
+    pub(crate) exit_code: i32,
+    /// Number of the signal that ended it.
+    pub(crate) signal: Option<i32>,
+    /// The time-out ended it.
+    pub(crate) timed_out: bool,
+    /// What it wrote.
+    pub(crate) output: Output,
+    /// The memory limit ended it or one of the sandbox's processes meanwhile.
+    pub(crate) out_of_memory: bool,
+    /// From the request to the end.
+    pub(crate) duration: Duration,
+}
+
+/// How the wait for a program ended.
+enum End {
+    Exited(Exit),
+    Failed { stage: String, errno: i32 },
+}
+
+impl Sandbox {
+    /// Asks init to start a program and does not wait for it.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when the sandbox has ended; `LIMIT_EXCEEDED` when the host is out of descriptors.
+    pub(crate) fn spawn(&self, spec: ProcessSpec, interrupt: Option<&Interrupt<'_>>) -> Result<RunningProcess> {
+        self.check_running()?;
+        let (channel, channel_far) = channel_pair()?;
+        let mut far = vec![channel_far];
+        let mut read_ends = None;
+        if spec.capture {
+            let pipe = || {
+                rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| host_error("pipe2", &error.into()))
+            };
+            let ((stdout, stdout_far), (stderr, stderr_far)) = (pipe()?, pipe()?);
+            far.extend([stdout_far, stderr_far]);
+            read_ends = Some((stdout, stderr));
+        }
+        let mut worker = None;
+        let mut worker_far = None;
+        if spec.worker {
+            let (near, there) = socket::stream_pair().map_err(|error| host_error("socketpair", &error))?;
+            worker = Some(near);
+            worker_far = Some(there);
+        }
+        let request = InitRequest::Spawn(Spawn {
+            program: spec.program,
+            env: spec.env,
+            cwd: spec.cwd,
+            timeout_ms: spec.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            capture: spec.capture,
+            worker: spec.worker,
+        });
+        let mut fds: Vec<_> = far.iter().map(AsFd::as_fd).collect();
+        if let Some((stdout, stderr)) = &read_ends {
+            fds.extend([stdout.as_fd(), stderr.as_fd()]);
+        }
+        fds.extend(worker_far.iter().map(AsFd::as_fd));
+        self.send(&request, channel.as_fd(), &fds, interrupt)?;
+        let (stdout, stderr) = read_ends.unzip();
+        Ok(RunningProcess { channel, stdout, stderr, worker })
+    }
+
+    /// Runs a program and waits until it has ended. What it left in the background lives on; a time-out or a cancel ends
+    /// everything of it first.
+    ///
+    /// # Errors
+    /// `CANCELLED`; `NOT_FOUND` with `context.status` when the sandbox was ended meanwhile; `UNAVAILABLE` when it failed;
+    /// `LIMIT_EXCEEDED` when it has no process left.
+    pub(crate) fn run(&self, engine: &Engine, spec: ProcessSpec, token: &CancelToken) -> Result<ProcessOutcome> {
+        let began = Instant::now();
+        let interrupt = engine.wakeups.watch(token)?;
+        if interrupt.is_cancelled() {
+            return Err(cancelled());
+        }
+        let _counted = self.count_execution();
+        let kills_before = self.memory_kills();
+        let name = match &spec.program {
+            Program::Exec { argv } => argv.first().cloned().unwrap_or_default(),
+            Program::EmbeddedJavaScript => "javascript".to_owned(),
+        };
+        let timeout = spec.timeout;
+        let process = self.spawn(spec, Some(&interrupt))?;
+        let mut output = Output::default();
+        let end = self.collect(engine, &process, &mut output, timeout.map(|time| began + time), &interrupt)?;
+        let out_of_memory =
+            matches!((kills_before, self.memory_kills()), (Some(before), Some(after)) if after > before);
+        let duration = began.elapsed();
+        let outcome = |exit_code, signal, timed_out, output| ProcessOutcome {
+            exit_code,
+            signal,
+            timed_out,
+            output,
+            out_of_memory,
+            duration,
+        };
+        match end {
+            End::Exited(exit) => {
+                let exit_code = if exit.timed_out { None } else { exit.exit_code };
+                Ok(outcome(exit_code.unwrap_or(-1), exit.signal, exit.timed_out, output))
+            }
+            End::Failed { stage, errno } => {
+                let exit_code = self.not_executed(&name, &stage, errno, &mut output)?;
+                Ok(outcome(exit_code, None, false, output))
+            }
+        }
+    }
+
+    /// Reads what the program writes, promptly, until it has ended.
+    fn collect(
+        &self,
+        engine: &Engine,
+        process: &RunningProcess,
+        output: &mut Output,
+        due: Option<Instant>,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<End> {
+        let mut deadline = due.map(|at| at + BACKSTOP);
+        let mut killed = false;
+        let mut open = [process.stdout.as_ref(), process.stderr.as_ref()];
+        loop {
+            let mut polled = vec![PollFd::new(&process.channel, PollFlags::IN)];
+            let wake = if killed { None } else { interrupt.fd() };
+            polled.extend(wake.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            let first_stream = polled.len();
+            polled.extend(open.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::IN)));
+            let in_time =
+                wait::poll(&mut polled, deadline).map_err(|error| host_error("poll", &error))?;
+            let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+            drop(polled);
+            if !in_time {
+                return self.backstop(engine, killed);
+            }
+            let mut ready_streams = ready[first_stream..].iter();
+            for (stream, end) in open.iter_mut().enumerate() {
+                if let Some(fd) = *end
+                    && ready_streams.next() == Some(&true)
+                    && output.read(stream, fd, usize::MAX) == Read::End
+                {
+                    *end = None;
+                }
+            }
+            if ready[0] {
+                match self.receive(&process.channel)? {
+                    InitEvent::Started { .. } => {}
+                    InitEvent::Failed { stage, errno } => {
+                        return if killed { Err(cancelled()) } else { Ok(End::Failed { stage, errno }) };
+                    }
+                    InitEvent::Exited(exit) => {
+                        take_rest(output, open);
+                        return self.ended(exit, killed);
+                    }
+                    other => return Err(self.out_of_turn(&other)),
+                }
+            } else if !killed && interrupt.is_cancelled() {
+                process.kill();
+                killed = true;
+                deadline = Some(Instant::now() + KILL_PATIENCE);
+            }
+        }
+    }
+
+    /// What an exit means: after a cancel the call is cancelled, and a signal that came with the end of the sandbox is that end.
+    fn ended(&self, exit: Exit, killed: bool) -> Result<End> {
+        if killed {
+            return Err(cancelled());
+        }
+        let state = self.state();
+        if exit.signal.is_some() && !exit.timed_out && state != SandboxState::Running {
+            return Err(if state == SandboxState::Failed { self.gone() } else { ended_error(&self.id, state) });
+        }
+        Ok(End::Exited(exit))
+    }
+
+    /// Init has not reported the end in time: something inside cannot be ended, or init is stopped. The sandbox is ended for it.
+    fn backstop(&self, engine: &Engine, killed: bool) -> Result<End> {
+        engine.end(self, SandboxState::Failed, "its init did not end an execution in time");
+        if killed {
+            return Err(cancelled());
+        }
+        Ok(End::Exited(Exit {
+            exit_code: None,
+            signal: Some(libc::SIGKILL),
+            timed_out: true,
+            cpu_us: 0,
+            max_rss_bytes: 0,
+        }))
+    }
+
+    /// The exit code of a program that was not executed, as a shell has it, with the reason on standard error.
+    fn not_executed(&self, name: &str, stage: &str, errno: i32, output: &mut Output) -> Result<i32> {
+        let reason = std::io::Error::from_raw_os_error(errno);
+        // Without the number that the standard library appends.
+        let reason = reason.to_string();
+        let reason = reason.split(" (os error").next().unwrap_or_default();
+        let refused = |code: Code, message: String| {
+            Error::new(code, message).with("sandbox_id", self.id.as_str()).with("stage", stage).with("errno", errno)
+        };
+        match (stage, errno) {
+            ("execve", libc::ENOENT | libc::ENOTDIR) => {
+                output.push(STDERR, format!("{name}: {reason}\n").as_bytes());
+                Ok(127)
+            }
+            (_, libc::E2BIG) => Err(refused(
+                Code::LimitExceeded,
+                "args: arguments and variables together are longer than the kernel takes; write a file instead".to_owned(),
+            )
+            .about("args")),
+            ("execve" | "chdir", libc::EACCES | libc::EPERM | libc::ENOEXEC | libc::ENOENT | libc::ELOOP | libc::EISDIR | libc::EINVAL | libc::ENAMETOOLONG | libc::ETXTBSY | libc::EIO) => {
+                let what = if stage == "chdir" { HOME } else { name };
+                output.push(STDERR, format!("{what}: {reason}\n").as_bytes());
+                Ok(126)
+            }
+            (_, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOSPC) => Err(refused(
+                Code::LimitExceeded,
+                format!("the sandbox cannot start another program: {stage}: {reason}; it may have up to {} processes", self.limits.processes),
+            )),
+            ("shutdown", _) => Err(match self.state() {
+                SandboxState::Running => self.unresponsive(),
+                state => ended_error(&self.id, state),
+            }),
+            _ => Err(refused(Code::Unavailable, format!("the sandbox cannot start the program: {stage}: {reason}"))),
+        }
+    }
+}
+
+/// Takes what is in the pipes at this moment; what background processes write later is not part of the output.
+fn take_rest(output: &mut Output, open: [Option<&OwnedFd>; 2]) {
+    for (stream, fd) in [STDOUT, STDERR].into_iter().zip(open) {
+        let Some(fd) = fd else { continue };
+        let waiting = rustix::io::ioctl_fionread(fd).unwrap_or(0);
+        let mut left = usize::try_from(waiting).unwrap_or(MAX_REST).min(MAX_REST);
+        while left > 0 {
+            match output.read(stream, fd, left) {
+                Read::Some(length) => left -= length,
+                Read::End | Read::Nothing => break,
+            }
+        }
+    }
+}
+
+/// `execute_e2b_process`.
+pub(crate) fn execute(engine: &Engine, request: &ExecuteProcess, token: &CancelToken) -> Result<ProcessResult> {
+    let sandbox = engine.sandbox(&request.sandbox_id)?;
+    let execution_id = new_id(IdKind::Execution)?;
+    let spec = ProcessSpec {
+        program: Program::Exec { argv: request.argv.clone() },
+        env: sandbox.environment(),
+        cwd: HOME.to_owned(),
+        timeout: Some(Duration::from_secs(u64::from(request.timeout_seconds))),
+        capture: request.capture_output,
+        worker: false,
+    };
+    let outcome = sandbox.run(engine, spec, token)?;
+    let mut output = outcome.output;
+    if !request.capture_output {
+        // Also the reason why a program was not executed.
+        output = Output::default();
+    }
+    let (stdout, stdout_base64) = text(output.kept(STDOUT));
+    let (stderr, stderr_base64) = text(output.kept(STDERR));
+    Ok(ProcessResult {
+        execution_id,
+        sandbox_id: sandbox.id.clone(),
+        exit_code: outcome.exit_code,
+        output: output.in_order(),
+        stdout,
+        stderr,
+        stdout_base64,
+        stderr_base64,
+        stdout_bytes: output.total(STDOUT),
+        stderr_bytes: output.total(STDERR),
+        truncated: output.truncated(),
+        duration_ms: outcome.duration.as_secs_f64() * 1e3,
+        timed_out: outcome.timed_out,
+        signal: outcome.signal.map(signal_name),
+        out_of_memory: outcome.out_of_memory,
+        timestamp: now(),
+    })
+}
+
+/// Text with invalid UTF-8 replaced, and the exact bytes in base64 when something was.
+pub(crate) fn text(bytes: &[u8]) -> (String, Option<String>) {
+    use base64::Engine as _;
+    match str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (
+            String::from_utf8_lossy(bytes).into_owned(),
+            Some(base64::engine::general_purpose::STANDARD.encode(bytes)),
+        ),
+    }
+}
+
+/// `SIGKILL` for 9, and so on.
+pub(crate) fn signal_name(signal: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
+        "PWR", "SYS",
+    ];
+    let index = usize::try_from(signal).unwrap_or(0).wrapping_sub(1);
+    match NAMES.get(index) {
+        Some(name) => format!("SIG{name}"),
+        None if (34..=64).contains(&signal) => format!("SIGRTMIN+{}", signal - 34),
+        None => format!("SIG{signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_the_names_of_the_kernel() {
+        for (number, name) in [
+            (libc::SIGHUP, "SIGHUP"),
+            (libc::SIGKILL, "SIGKILL"),
+            (libc::SIGSEGV, "SIGSEGV"),
+            (libc::SIGTERM, "SIGTERM"),
+            (libc::SIGSTOP, "SIGSTOP"),
+            (libc::SIGSYS, "SIGSYS"),
+            (34, "SIGRTMIN+0"),
+            (64, "SIGRTMIN+30"),
+        ] {
+            assert_eq!(signal_name(number), name);
+        }
+    }
+
+    #[test]
+    fn exact_bytes_come_only_with_what_is_not_text() {
+        assert_eq!(text("grün".as_bytes()), ("grün".to_owned(), None));
+        assert_eq!(text(b"\xff\x00"), ("\u{fffd}\0".to_owned(), Some("/wA=".to_owned())));
+    }
+}

@@ -1,0 +1,197 @@
+//! The only unsafe code of this crate: what no safe wrapper offers.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+/// Bytes of the child's stack between `clone` and `execveat`; it makes a dozen calls and no deep ones.
+const CHILD_STACK_BYTES: usize = 64 * 1024;
+
+/// A process that was started; it is this process's child with exit signal 0, so that no SIGCHLD is sent and no `waitpid(-1)`
+/// of others takes it.
+pub(crate) struct Started {
+    /// Its id in this process's pid namespace.
+    pub(crate) pid: u32,
+    /// Refers to it whatever becomes of the id.
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// What the child needs; it lives in the parent's memory, which the child shares until it executes the program.
+struct Plan {
+    program: c_int,
+    control: c_int,
+    null: c_int,
+    argv: [*const c_char; 2],
+    env: [*const c_char; 1],
+    /// Step and `errno` of what failed, written by the child.
+    failed: Option<(&'static str, c_int)>,
+}
+
+/// Starts `program` (an open executable file) in a session of its own with an empty environment, `control` as descriptor 3, the
+/// standard streams on `null`, every other descriptor closed, and default signal dispositions with none blocked.
+///
+/// No fork: the child shares this process's memory and this thread waits until it has executed the program (as posix_spawn does),
+/// so that nothing of a JVM's heap is copied and none of its locks is taken.
+///
+/// # Errors
+/// The step that failed, with its `errno`; then no process is left.
+pub(crate) fn start_program(
+    program: &OwnedFd,
+    name: &CStr,
+    control: &OwnedFd,
+    null: &OwnedFd,
+) -> Result<Started, (&'static str, io::Error)> {
+    // Numbers above those that the child assigns, so that no dup2 of it hits one that it still needs.
+    let above = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 10).map_err(|error| ("fcntl", error.into()));
+    let (program, control, null) = (above(program)?, above(control)?, above(null)?);
+    let mut plan = Plan {
+        program: program.as_raw_fd(),
+        control: control.as_raw_fd(),
+        null: null.as_raw_fd(),
+        argv: [name.as_ptr(), ptr::null()],
+        env: [ptr::null()],
+        failed: None,
+    };
+    let mut stack = vec![0_u128; CHILD_STACK_BYTES / size_of::<u128>()];
+    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
+    let top = stack.as_mut_ptr_range().end;
+    let pid = with_signals_blocked(|| {
+        // SAFETY: the child runs `child` on a stack of its own that outlives it here, because CLONE_VFORK keeps this thread waiting
+        // until the child has executed the program or exited; `plan` and `pidfd` outlive it for the same reason. With all signals
+        // blocked no handler of this process runs in the child. The exit signal in the low byte of the flags is 0.
+        let pid = unsafe {
+            libc::clone(child, top.cast(), flags, ptr::from_mut(&mut plan).cast(), ptr::from_mut(&mut pidfd))
+        };
+        if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+    })
+    .map_err(|error| ("clone", error))?;
+    // SAFETY: CLONE_PIDFD stored a new descriptor there that nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    // SAFETY: the child is done with the memory; it wrote there, if it did, before this thread went on.
+    let failed = unsafe { ptr::read_volatile(&raw const plan.failed) };
+    if let Some((step, errno)) = failed {
+        let _ = wait(&pidfd, true);
+        return Err((step, io::Error::from_raw_os_error(errno)));
+    }
+    Ok(Started { pid: pid.unsigned_abs(), pidfd })
+}
+
+/// Runs in the child, in memory shared with a process whose other threads go on: async-signal-safe calls only, no allocation.
+extern "C" fn child(plan: *mut c_void) -> c_int {
+    let plan: *mut Plan = plan.cast();
+    // SAFETY: the parent passes a pointer to a plan that lives until this process has executed the program or exited, and does not
+    // touch it meanwhile. All calls are plain system calls on plain numbers and on strings that the plan keeps alive.
+    unsafe {
+        let step = exec(&*plan);
+        let errno = *libc::__errno_location();
+        ptr::write_volatile(&raw mut (*plan).failed, Some((step, errno)));
+        libc::_exit(127)
+    }
+}
+
+/// Turns the child into the program; returns the step that failed, `errno` set.
+///
+/// # Safety
+/// Only in the child of [`start_program`].
+unsafe fn exec(plan: &Plan) -> &'static str {
+    // SAFETY: see `child`.
+    unsafe {
+        if libc::setsid() < 0 {
+            return "setsid";
+        }
+        // As the kernel defines them: a zeroed `sigaction` is SIG_DFL without flags. The C library refuses the two signals that it
+        // keeps to itself; the kernel does not, and refuses only SIGKILL and SIGSTOP, whose disposition cannot have changed.
+        let default = [0_u64; 4];
+        for signal in 1..=64 {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null::<c_void>(),
+                size_of::<u64>(),
+            );
+        }
+        for stream in 0..3 {
+            if libc::dup2(plan.null, stream) < 0 {
+                return "dup2";
+            }
+        }
+        if libc::dup2(plan.control, 3) < 0 {
+            return "dup2";
+        }
+        let close = |from: c_int, to: c_int| libc::syscall(libc::SYS_close_range, from, to, 0) < 0;
+        if close(4, plan.program - 1) || close(plan.program + 1, c_int::MAX) {
+            return "close_range";
+        }
+        if libc::chdir(c"/".as_ptr()) < 0 {
+            return "chdir";
+        }
+        libc::umask(0o077);
+        let none = 0_u64;
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const none,
+            ptr::null::<c_void>(),
+            size_of::<u64>(),
+        );
+        libc::syscall(
+            libc::SYS_execveat,
+            plan.program,
+            c"".as_ptr(),
+            plan.argv.as_ptr(),
+            plan.env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+        "execveat"
+    }
+}
+
+/// Waits for a child by its pidfd and takes its exit; false when it has not ended and `block` is false, or was taken before.
+pub(crate) fn wait(pidfd: &OwnedFd, block: bool) -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    // __WALL: without it the kernel shows no child whose exit signal is not SIGCHLD.
+    let all = WaitIdOptions::from_bits_retain(libc::__WALL.cast_unsigned());
+    let mut options = WaitIdOptions::EXITED | all;
+    if !block {
+        options |= WaitIdOptions::NOHANG;
+    }
+    loop {
+        match waitid(WaitId::PidFd(borrow(pidfd)), options) {
+            Ok(status) => return status.is_some(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
+    use std::os::fd::AsFd;
+    fd.as_fd()
+}
+
+/// Runs `work` with every signal of this thread blocked; a thread started by it inherits that.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises `all`; `pthread_sigmask` reads it and initialises `before`. Neither fails on these arguments.
+    let before = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    };
+    let result = work();
+    // SAFETY: `before` is the mask that the call above stored.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
+    result
+}
+
+/// Processors that the host has online.
+pub(crate) fn online_processors() -> u32 {
+    // SAFETY: a plain query without pointers.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(count).unwrap_or(1).max(1)
+}

@@ -1,0 +1,133 @@
+//! Waiting: polls with a deadline, and the descriptor by which another thread wakes a call.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use e2bridge_core::{CancelToken, Code, Error, Result};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+
+/// Most idle wake-up descriptors that are kept.
+const MAX_IDLE: usize = 64;
+
+/// Polls until something is ready or the deadline has passed; `false` at the deadline.
+pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
+    loop {
+        let timeout = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        match rustix::event::poll(fds, timeout.as_ref()) {
+            Ok(0) if deadline.is_none() => {}
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// True when `fd` is ready for any of `events`, or has hung up, at this moment.
+pub(crate) fn ready(fd: impl AsFd, events: PollFlags) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd.as_fd(), events)];
+    poll(&mut fds, Some(Instant::now())).unwrap_or(true)
+}
+
+pub(crate) fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
+}
+
+/// The eventfds by which cancelled calls are woken. Kept between calls: making one costs two system calls.
+#[derive(Debug, Default)]
+pub(crate) struct Wakeups {
+    idle: Mutex<Vec<Arc<OwnedFd>>>,
+}
+
+impl Wakeups {
+    /// Lets `token` wake the calling thread while the answer lives.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED` when this process has no descriptor left.
+    pub(crate) fn watch<'a>(&'a self, token: &'a CancelToken) -> Result<Interrupt<'a>> {
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let eventfd = match kept {
+            Some(eventfd) => eventfd,
+            None => Arc::new(eventfd()?),
+        };
+        let wake = Arc::clone(&eventfd);
+        token.on_cancel(move || signal(&wake));
+        Ok(Interrupt { token, eventfd: Some(eventfd), wakeups: self })
+    }
+}
+
+/// A call that its token can wake: [`Interrupt::fd`] becomes readable.
+pub(crate) struct Interrupt<'a> {
+    token: &'a CancelToken,
+    /// Absent only while it is dropped.
+    eventfd: Option<Arc<OwnedFd>>,
+    wakeups: &'a Wakeups,
+}
+
+impl Interrupt<'_> {
+    /// What to poll for reading.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.eventfd.as_deref().map(AsFd::as_fd)
+    }
+
+    /// True once the token was cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+}
+
+impl Drop for Interrupt<'_> {
+    fn drop(&mut self) {
+        self.token.clear_waker();
+        let Some(eventfd) = self.eventfd.take() else { return };
+        // One that was signalled stays readable, so it is not used again.
+        if !self.token.is_cancelled() {
+            let mut idle = self.wakeups.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < MAX_IDLE {
+                idle.push(eventfd);
+            }
+        }
+    }
+}
+
+/// A new eventfd that neither blocks nor survives an exec.
+pub(crate) fn eventfd() -> Result<OwnedFd> {
+    rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| host_error("eventfd", &error.into()))
+}
+
+/// Makes an eventfd readable. Never blocks.
+pub(crate) fn signal(eventfd: impl AsFd) {
+    let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
+}
+
+/// The error for a failed system call of this process.
+pub(crate) fn host_error(call: &str, error: &io::Error) -> Error {
+    let code = match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN | libc::ENOSPC) => {
+            Code::LimitExceeded
+        }
+        Some(libc::EACCES | libc::EPERM) => Code::PermissionDenied,
+        _ => Code::Internal,
+    };
+    let hint = match error.raw_os_error() {
+        Some(libc::EMFILE) => "; this process is at its limit of open files (ulimit -n)",
+        Some(libc::ENFILE) => "; the host is at its limit of open files (fs.file-max)",
+        _ => "",
+    };
+    let mut result = Error::new(code, format!("{call}: {error}{hint}")).with("call", call);
+    if let Some(errno) = error.raw_os_error() {
+        result = result.with("errno", errno);
+    }
+    result
+}
+
+/// The error of a call whose caller cancelled it.
+pub(crate) fn cancelled() -> Error {
+    Error::new(Code::Cancelled, "the call was cancelled")
+}
