@@ -710,7 +710,6 @@ impl Engine {
             // A panic in it ended only the work that it was at.
             let _ = thread.join();
         }
-        self.deployments.close();
         self.pools.clear();
         drop(live);
     }

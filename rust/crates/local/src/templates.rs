@@ -23,14 +23,14 @@ use rustix::fs::{Mode, OFlags};
 use tempfile::NamedTempFile;
 
 use self::archive::{Archive, Manifest, NewTemplate};
-use self::tree::{BOUNDS, Bounds, Origin, refusal};
+use self::tree::{Bounds, Origin, refusal};
 
 mod archive;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-pub(crate) use self::tree::absolute_roots;
+pub(crate) use self::tree::{BOUNDS, absolute_roots};
 
 /// Ends the name of an archive in the store.
 const SUFFIX: &str = ".tar";

@@ -386,7 +386,8 @@ impl<W: Write> TreeGate<W> {
 
         let path =
             if kind == EntryType::Directory { raw.strip_suffix(b"/").unwrap_or(&raw) } else { &raw[..] };
-        let depth = check_path(path).map_err(|rule| refuse(rule.to_owned()))?;
+        // A sandbox can make a path that is too long, but not one of another form: that is a bound.
+        let depth = check_path(path).map_err(|rule| refused(&shown, rule, path.len() > MAX_PATH))?;
         if depth > self.bounds.depth {
             return Err(refused(
                 &shown,
