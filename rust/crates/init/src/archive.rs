@@ -55,3 +55,21 @@ fn root_name(root: &str) -> Result<&str, Failure> {
 fn padding(size: u64) -> u64 {
     size.next_multiple_of(BLOCK as u64) - size
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_an_absolute_directory_below_the_first() {
+        assert_eq!(root_name("/usr/local"), Ok("usr/local"));
+        for root in ["", "/", "opt", "//opt", "/opt/", "/opt/../etc", "/./opt", "/.."] {
+            assert!(root_name(root).is_err(), "{root}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_filled_up() {
+        assert_eq!([0, 1, 511, 512, 513].map(padding), [0, 511, 1, 0, 511]);
+    }
+}

@@ -1,4 +1,20 @@
 //! Process 1 of a sandbox: executions under shepherds, files, trees; no user code.
+//!
+//! ```text
+//! init ──── shepherd ──── program, its descendants, and its orphans
+//!   ├────── shepherd ──── ...
+//!   ├────── embedded JavaScript worker
+//!   └────── agent: one file or tree request
+//! ```
+//!
+//! Code in a sandbox is hostile and has the same uid. It can kill, stop and starve shepherds, workers and agents, but not process 1,
+//! which therefore decides everything that must hold: time-outs, kills, and that nothing outlives its execution. What only hostile
+//! code can bring about (a shepherd that is killed, or stopped) ends that execution or is undone; what survives five seconds of
+//! killing ends the sandbox.
+//!
+//! System calls that a filter must leave open for this, besides those of any program: `openat2`, `pidfd_open`, `pidfd_send_signal`,
+//! `signalfd4`, `close_range`, `clone` with `CLONE_VM | CLONE_VFORK`, `wait4`, `ppoll`, `recvmsg`, `sendto`, `prctl`
+//! (`PR_SET_CHILD_SUBREAPER`, `PR_SET_DUMPABLE`, `PR_SET_NAME`).
 
 use std::os::fd::OwnedFd;
 

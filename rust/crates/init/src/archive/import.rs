@@ -528,3 +528,171 @@ fn times(seconds: u64) -> Timestamps {
     let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(0), tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(kind: u8, name: &[u8], size: u64) -> Header {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::new(kind));
+        header.set_mode(0o6755);
+        header.set_mtime(9);
+        header.set_size(size);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name);
+        header.set_cksum();
+        header
+    }
+
+    fn entry_bytes(kind: u8, name: &[u8], content: &[u8]) -> Vec<u8> {
+        let mut bytes = header(kind, name, content.len() as u64).as_bytes().to_vec();
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    /// All entries with their content, as `import` goes through them.
+    fn read(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Failure> {
+        let mut reader = Reader::new(bytes);
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.next()? {
+            let mut content = Vec::new();
+            let mut buffer = [0; 100];
+            while (content.len() as u64) < entry.size {
+                let left = usize::try_from(entry.size - content.len() as u64).unwrap_or(usize::MAX);
+                let length = reader.content(&mut buffer[..left.min(100)])?;
+                content.extend_from_slice(&buffer[..length]);
+            }
+            reader.padding(entry.size)?;
+            entries.push((entry, content));
+        }
+        Ok(entries)
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut bytes = entry_bytes(b'5', b"opt/d/", b"");
+        bytes.extend(entry_bytes(b'x', b"pax", b"18 path=opt/d/pax\n17 mtime=77.5000\n"));
+        bytes.extend(entry_bytes(b'0', b"short", b"content"));
+        bytes.extend(entry_bytes(b'L', b"././@LongLink", b"opt/gnu\xff\0"));
+        bytes.extend(entry_bytes(b'0', b"short", &[7; 1000]));
+        bytes.resize(bytes.len() + 2 * BLOCK, 0);
+        bytes
+    }
+
+    #[test]
+    fn names_times_and_contents_are_those_of_the_archive() {
+        let entries = read(&sample()).unwrap();
+        let seen: Vec<_> = entries
+            .iter()
+            .map(|(entry, content)| (entry.kind, &entry.path[..], entry.mtime, content.len()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (Kind::Directory, &b"opt/d"[..], 9, 0),
+                (Kind::File, b"opt/d/pax", 77, 7),
+                (Kind::File, b"opt/gnu\xff", 9, 1000),
+            ]
+        );
+        assert!(entries.iter().all(|(entry, _)| entry.mode == 0o755));
+    }
+
+    #[test]
+    fn a_ustar_prefix_is_part_of_the_name() {
+        let mut header = header(b'0', b"name", 0);
+        header.as_ustar_mut().unwrap().prefix[..7].copy_from_slice(b"opt/a/b");
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.resize(3 * BLOCK, 0);
+        assert_eq!(read(&bytes).unwrap()[0].0.path, b"opt/a/b/name");
+    }
+
+    #[test]
+    fn an_archive_cut_anywhere_is_refused() {
+        let whole = sample();
+        for cut in 0..whole.len() {
+            let failure = read(&whole[..cut]).unwrap_err();
+            assert!(failure.stage.starts_with("archive: "), "{cut}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn changed_bytes_are_refused_or_change_what_is_read_but_never_more() {
+        let whole = sample();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..3 {
+                // xorshift64
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                let at = usize::try_from(state >> 8).unwrap_or(0) % bytes.len();
+                bytes[at] = state.to_le_bytes()[0];
+            }
+            match read(&bytes) {
+                Ok(entries) => {
+                    for (entry, _) in entries {
+                        assert!(check_path(&entry.path).is_ok() && entry.mode <= 0o777);
+                    }
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 10_000, "{refused}");
+    }
+
+    #[test]
+    fn only_plain_relative_names_pass() {
+        for name in [&b"a"[..], b"a/b", b"...", b"a b/\xff", b"-", b"..a/a.."] {
+            assert!(check_path(name).is_ok(), "{}", String::from_utf8_lossy(name));
+        }
+        for name in [
+            &b""[..],
+            b"/",
+            b"/a",
+            b"a/",
+            b"a//b",
+            b".",
+            b"..",
+            b"a/./b",
+            b"a/../b",
+            b"a/..",
+            b"a\0",
+            b"a/\0/b",
+        ] {
+            assert_eq!(
+                check_path(name).unwrap_err().errno,
+                libc::EINVAL,
+                "{}",
+                String::from_utf8_lossy(name)
+            );
+        }
+        assert!(check_path(&[b'x'; 255]).is_ok());
+        assert!(check_path(&[b'x'; 256]).is_err());
+        let levels = |count| vec!["d"; count].join("/").into_bytes();
+        assert!(check_path(&levels(MAX_DEPTH)).is_ok());
+        assert!(check_path(&levels(MAX_DEPTH + 1)).is_err());
+    }
+
+    #[test]
+    fn records_are_read_by_their_length() {
+        let mut extensions = Extensions::default();
+        extensions.records(b"12 path=a\nb\n22 linkpath=a b=c d/e\n").unwrap();
+        assert_eq!(extensions.path.as_deref(), Some(&b"a\nb"[..]));
+        assert_eq!(extensions.target.as_deref(), Some(&b"a b=c d/e"[..]));
+        for bad in [
+            &b"x"[..],
+            b"1 ",
+            b"3 x",
+            b"9 path=a",
+            b"5 pat\n",
+            b"-9 path=a\n",
+            b"99999999999999999999999 path=a\n",
+            b" path=a\n",
+        ] {
+            assert!(Extensions::default().records(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+        }
+    }
+}
