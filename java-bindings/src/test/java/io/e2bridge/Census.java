@@ -1,0 +1,138 @@
+package io.e2bridge;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
+
+/** What is there on the machine: processes, control groups, descriptors, threads, temporary files. */
+final class Census {
+    private Census() {}
+
+    /** {@return the descendants of a process: number to start time, which together never repeat} */
+    static Map<Long, String> descendants(long ancestor) {
+        Map<Long, Long> parents = new HashMap<>();
+        Map<Long, String> starts = new HashMap<>();
+        try (Stream<Path> processes = Files.list(Path.of("/proc"))) {
+            processes.filter(path -> path.getFileName().toString().matches("\\d+")).forEach(path -> {
+                String[] fields = stat(path);
+                if (fields != null) {
+                    long pid = Long.parseLong(path.getFileName().toString());
+                    parents.put(pid, Long.parseLong(fields[1]));
+                    starts.put(pid, fields[19]);
+                }
+            });
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Map<Long, String> found = new TreeMap<>();
+        ArrayDeque<Long> queue = new ArrayDeque<>(Set.of(ancestor));
+        while (!queue.isEmpty()) {
+            long parent = queue.remove();
+            parents.forEach((pid, itsParent) -> {
+                if (itsParent == parent && found.putIfAbsent(pid, starts.get(pid)) == null) {
+                    queue.add(pid);
+                }
+            });
+        }
+        return found;
+    }
+
+    /** {@return those of the processes that are still there, zombies of others' included} */
+    static Set<Long> alive(Map<Long, String> processes) {
+        Set<Long> alive = new TreeSet<>();
+        processes.forEach((pid, start) -> {
+            String[] fields = stat(Path.of("/proc", pid.toString()));
+            if (fields != null && fields[19].equals(start) && !fields[0].equals("Z")) {
+                alive.add(pid);
+            }
+        });
+        return alive;
+    }
+
+    /** The fields of stat after the name; null when the process is gone. */
+    private static String[] stat(Path process) {
+        try {
+            String stat = Files.readString(process.resolve("stat"));
+            return stat.substring(stat.lastIndexOf(')') + 2).split(" ");
+        } catch (IOException gone) {
+            return null;
+        }
+    }
+
+    /** {@return every control group of the machine} */
+    static Set<String> controlGroups() {
+        Set<String> groups = new TreeSet<>();
+        Path root = Path.of("/sys/fs/cgroup");
+        if (Files.isDirectory(root)) {
+            walk(root, groups);
+        }
+        return groups;
+    }
+
+    private static void walk(Path directory, Set<String> groups) {
+        groups.add(directory.toString());
+        try (Stream<Path> entries = Files.list(directory)) {
+            entries.filter(entry -> Files.isDirectory(entry, java.nio.file.LinkOption.NOFOLLOW_LINKS)).forEach(entry -> walk(entry, groups));
+        } catch (NoSuchFileException goneMeanwhile) {
+            groups.remove(directory.toString());
+        } catch (IOException | UncheckedIOException unreadable) {
+            // What nobody may list is not ours.
+            groups.remove(directory.toString());
+        }
+    }
+
+    /** {@return open descriptors of this JVM} */
+    static int descriptors() {
+        try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+            return (int) descriptors.count();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** {@return threads of this JVM as the kernel counts them} */
+    static int threads() {
+        try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
+            return (int) threads.count();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** {@return entries of the temporary directories that bear the project's name} */
+    static Set<String> temporaryFiles() {
+        Set<String> names = new TreeSet<>();
+        for (Path directory : Set.of(Path.of(System.getProperty("java.io.tmpdir")), Path.of("/dev/shm"), Path.of("/run"))) {
+            if (Files.isDirectory(directory)) {
+                try (Stream<Path> entries = Files.list(directory)) {
+                    entries.map(Path::toString).filter(name -> name.contains("e2b")).forEach(names::add);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        }
+        return names;
+    }
+
+    /** {@return true when the condition came true in time} */
+    static boolean within(long milliseconds, BooleanSupplier condition) throws InterruptedException {
+        long end = System.nanoTime() + milliseconds * 1_000_000;
+        while (!condition.getAsBoolean()) {
+            if (System.nanoTime() > end) {
+                return false;
+            }
+            Thread.sleep(10);
+        }
+        return true;
+    }
+}
