@@ -155,3 +155,11 @@ fn class_name(ctx: &Ctx<'_>, value: &Value<'_>) -> String {
     unsafe { qjs::JS_FreeAtom(raw, atom) };
     text::of_primitive(ctx, &name).unwrap_or_default()
 }
+
+/// Length of an array.
+fn array_length(ctx: &Ctx<'_>, array: &Value<'_>) -> usize {
+    let mut length = 0;
+    // SAFETY: the context is alive and the value an array of its runtime, whose length is a plain number.
+    let failed = unsafe { qjs::JS_GetLength(ctx.as_raw().as_ptr(), array.as_raw(), &raw mut length) };
+    if failed < 0 { 0 } else { usize::try_from(length).unwrap_or(0) }
+}

@@ -67,7 +67,8 @@ impl Channel {
             self.buffer.resize(self.filled + CHUNK, 0);
         }
         loop {
-            match rustix::net::recv(self.socket.as_fd(), &mut self.buffer[self.filled..], RecvFlags::empty()) {
+            match rustix::net::recv(self.socket.as_fd(), &mut self.buffer[self.filled..], RecvFlags::empty())
+            {
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
                 Ok((count, _)) => {
@@ -88,7 +89,9 @@ impl Channel {
         write(&mut self.outgoing);
         let length = self.outgoing.len() - PREFIX;
         let prefix = u32::try_from(length).ok().filter(|_| length <= MAX_MESSAGE);
-        let prefix = prefix.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("message of {length} bytes")))?;
+        let prefix = prefix.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("message of {length} bytes"))
+        })?;
         self.outgoing[..PREFIX].copy_from_slice(&prefix.to_le_bytes());
         let mut rest = &self.outgoing[..];
         while !rest.is_empty() {

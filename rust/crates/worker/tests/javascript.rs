@@ -21,7 +21,7 @@ fn the_last_expression_is_the_result() {
         ("const x = 3; x * 2", "6"),
         ("if (true) { 5 } else { 6 }", "5"),
         ("[1, 'two', null]", "[ 1, 'two', null ]"),
-        ("({ a: { b: { c: { d: 1 } } } })", "{\n  a: { b: { c: [Object] } }\n}"),
+        ("({ a: { b: { c: { d: 1 } } } })", "{ a: { b: { c: [Object] } } }"),
         ("10n ** 20n", "100000000000000000000n"),
         ("-0", "-0"),
         ("0.1 + 0.2", "0.30000000000000004"),
@@ -44,7 +44,10 @@ fn the_last_expression_is_the_result() {
 fn results_have_json_where_there_is_such_a_form() {
     let mut worker = Worker::javascript();
     for (code, form) in [
-        ("({ a: [1, 2.5, -0], b: 'x\\n', c: null, d: undefined, e() {} })", Some(json!({"a": [1, 2.5, 0], "b": "x\n", "c": null}))),
+        (
+            "({ a: [1, 2.5, -0], b: 'x\\n', c: null, d: undefined, e() {} })",
+            Some(json!({"a": [1, 2.5, 0], "b": "x\n", "c": null})),
+        ),
         ("[true, new Date(0), new Number(3)]", Some(json!([true, "1970-01-01T00:00:00.000Z", 3]))),
         ("'\\ud800x'", Some(json!("\u{fffd}x"))),
         ("NaN", None),
@@ -85,37 +88,100 @@ fn console_writes_to_its_streams() {
          console.warn(new Map([[1, 2]])); print('p'); console.group('g'); console.log('in\\nside'); console.groupEnd(); console.log();\
          console.assert(1 > 2, 'no'); console.count(); console.count(); console.log('%', '%s')",
     );
-    assert_eq!(reply.stdout, "a 1 [ 1 ]\nx is 5% rest\n{ k: 'v' }\np\ng\n  in\n  side\n\ndefault: 1\ndefault: 2\n% %s\n");
+    assert_eq!(
+        reply.stdout,
+        "a 1 [ 1 ]\nx is 5% rest\n{ k: 'v' }\np\ng\n  in\n  side\n\ndefault: 1\ndefault: 2\n% %s\n"
+    );
     assert_eq!(reply.stderr, "bad\nMap(1) { 1 => 2 }\nAssertion failed: no\n");
 }
 
 #[test]
 fn values_look_as_in_node() {
     let expressions = [
-        "[]", "{}", "[[[[1]]]]", "[,1,,,2]", "Array(3)", "new Array(5).fill(0)", "[1,2,3,4,5,6,7]", "[undefined,null]",
-        "Array.from({length: 30}, (_, i) => i * 1000)", "Array.from({length: 101}, (_, i) => 'item ' + i)",
-        "Array.from({length: 8}, (_, i) => 'x'.repeat(i * 3))", "[1.5, -2, 1e100, 12345678]",
+        "[]",
+        "{}",
+        "[[[[1]]]]",
+        "[,1,,,2]",
+        "Array(3)",
+        "new Array(5).fill(0)",
+        "[1,2,3,4,5,6,7]",
+        "[undefined,null]",
+        "Array.from({length: 30}, (_, i) => i * 1000)",
+        "Array.from({length: 101}, (_, i) => 'item ' + i)",
+        "Array.from({length: 8}, (_, i) => 'x'.repeat(i * 3))",
+        "[1.5, -2, 1e100, 12345678]",
         "Object.assign([1, 2], { extra: true, 'odd key': 1 })",
-        "({ a: 1, 'b-c': 2, 3: 4, [Symbol('s')]: 5 })", "({ f() {}, g: () => 1, h: function named() {} })",
-        "({ a: 'it\\'s', b: '\"', c: '`\\'\"', d: 'tab\\t\\u0001' })", "({ get a() { return 1 }, set b(v) {}, get c() { return 1 }, set c(v) {} })",
-        "class A {}", "class B extends Array {}", "(class {})", "new (class Point { x = 1; y = { z: 2 } })",
-        "function f() {}", "async function g() {}", "function* h() {}", "Object.assign(() => {}, { p: 1 })", "Math.max",
-        "new Date(0)", "new Date(NaN)", "/a\\/b/gi", "new Map([['a', { b: 1 }], [{ k: 1 }, 2]])", "new Set([1, 'a', [2]])",
-        "new Map()", "new Set()", "new WeakMap()", "new WeakSet()", "Promise.resolve({ a: 1 })", "new Promise(() => {})",
-        "new Uint8Array([1, 2, 3])", "new Float64Array(2)", "new BigInt64Array(1)", "new ArrayBuffer(4)", "new Uint8Array(0)",
-        "new Number(3)", "new String('abc')", "new Boolean(false)", "Object(Symbol('q'))", "Object(7n)",
-        "Symbol('x')", "Symbol()", "Symbol.iterator", "null", "undefined", "true", "-0", "NaN", "123456789012345678901234567890n",
-        "Object.create(null)", "Object.assign(Object.create(null), { a: 1 })", "(() => { const o = { a: 1 }; o.self = o; return o })()",
-        "(() => { const a = [1]; a.push({ a }); return a })()", "new Proxy({ a: 1 }, {})", "new Proxy([1, 2], {})",
-        "({ a: { b: { c: {} } } })", "({ a: { b: { c: { d: 1 } } } })", "({ a: [[[]]] })", "({ a: [[[1]]] })",
-        "({ long: 'x'.repeat(90) })", "({ a: 'x'.repeat(30), b: 'y'.repeat(30), c: 'z'.repeat(30) })", "['a\\nb', 'c']",
-        "'x'.repeat(10).split('')", "({ lines: 'first line of some length that is long\\nsecond line of some length that is long' })",
-        "({ [Symbol.toStringTag]: 'Tagged', a: 1 })", "(function () { return arguments })(1, 2)",
-        "(function* () {})()", "[new Date(0), /x/, null, undefined, () => {}]", "Object.defineProperty({}, 'hidden', { value: 1 })",
+        "({ a: 1, 'b-c': 2, 3: 4, [Symbol('s')]: 5 })",
+        "({ f() {}, g: () => 1, h: function named() {} })",
+        "({ a: 'it\\'s', b: '\"', c: '`\\'\"', d: 'tab\\t\\u0001' })",
+        "({ get a() { return 1 }, set b(v) {}, get c() { return 1 }, set c(v) {} })",
+        "class A {}",
+        "class B extends Array {}",
+        "(class {})",
+        "new (class Point { x = 1; y = { z: 2 } })",
+        "function f() {}",
+        "async function g() {}",
+        "function* h() {}",
+        "Object.assign(() => {}, { p: 1 })",
+        "Math.max",
+        "new Date(0)",
+        "new Date(NaN)",
+        "/a\\/b/gi",
+        "new Map([['a', { b: 1 }], [{ k: 1 }, 2]])",
+        "new Set([1, 'a', [2]])",
+        "new Map()",
+        "new Set()",
+        "new WeakMap()",
+        "new WeakSet()",
+        "Promise.resolve({ a: 1 })",
+        "new Promise(() => {})",
+        "new Uint8Array([1, 2, 3])",
+        "new Float64Array(2)",
+        "new BigInt64Array(1)",
+        "new ArrayBuffer(4)",
+        "new Uint8Array(0)",
+        "new Number(3)",
+        "new String('abc')",
+        "new Boolean(false)",
+        "Object(Symbol('q'))",
+        "Object(7n)",
+        "Symbol('x')",
+        "Symbol()",
+        "Symbol.iterator",
+        "null",
+        "undefined",
+        "true",
+        "-0",
+        "NaN",
+        "123456789012345678901234567890n",
+        "Object.create(null)",
+        "Object.assign(Object.create(null), { a: 1 })",
+        "(() => { const o = { a: 1 }; o.self = o; return o })()",
+        "(() => { const a = [1]; a.push({ a }); return a })()",
+        "new Proxy({ a: 1 }, {})",
+        "new Proxy([1, 2], {})",
+        "({ a: { b: { c: {} } } })",
+        "({ a: { b: { c: { d: 1 } } } })",
+        "({ a: [[[]]] })",
+        "({ a: [[[1]]] })",
+        "({ long: 'x'.repeat(90) })",
+        "({ a: 'x'.repeat(30), b: 'y'.repeat(30), c: 'z'.repeat(30) })",
+        "['a\\nb', 'c']",
+        "'x'.repeat(10).split('')",
+        "({ lines: 'first line of some length that is long\\nsecond line of some length that is long' })",
+        "({ [Symbol.toStringTag]: 'Tagged', a: 1 })",
+        "(function () { return arguments })(1, 2)",
+        "(function* () {})()",
+        "[new Date(0), /x/, null, undefined, () => {}]",
+        "Object.defineProperty({}, 'hidden', { value: 1 })",
         "({ users: [{ id: 1, name: 'Ann', tags: ['a', 'b'] }, { id: 2, name: 'Bob', tags: [] }], total: 2, next: null })",
-        "[[1, 2, 3], [4, 5, 6], [7, 8, 9]]", "Array.from({ length: 10 }, (_, i) => ({ i, sq: i * i }))",
+        "[[1, 2, 3], [4, 5, 6], [7, 8, 9]]",
+        "Array.from({ length: 10 }, (_, i) => ({ i, sq: i * i }))",
         "Array.from({ length: 27 }, (_, i) => String.fromCharCode(97 + i % 26).repeat(i % 7 + 1))",
-        "JSON", "[1n, 2n]", "new (class extends Map {})([[1, 2]])", "new (class Stack extends Array {})(1, 2)",
+        "JSON",
+        "[1n, 2n]",
+        "new (class extends Map {})([[1, 2]])",
+        "new (class Stack extends Array {})(1, 2)",
     ];
     let script = format!(
         "const {{ inspect }} = require('util'); const out = []; for (const e of {}) out.push(inspect((0, eval)('(' + e + ')'))); \
@@ -134,7 +200,8 @@ fn values_look_as_in_node() {
         let reply = worker.code(&format!("console.dir(({expression}))"));
         let found = reply.stdout.trim_end_matches('\n').to_owned();
         if found != expected {
-            differences.push(format!("{expression}\n--- node\n{expected}\n--- here\n{found}{:?}", reply.error));
+            differences
+                .push(format!("{expression}\n--- node\n{expected}\n--- here\n{found}{:?}", reply.error));
         }
     }
     assert!(differences.is_empty(), "{} differ\n{}", differences.len(), differences.join("\n\n"));
@@ -146,14 +213,24 @@ fn exceptions_are_results() {
     let error = worker.code("function f() { null.x }\n\nf()").error.unwrap();
     assert_eq!(error.name, "TypeError");
     assert!(error.value.contains("of null"), "{error:?}");
-    assert!(error.traceback.starts_with("TypeError: ") && error.traceback.contains("at f (code.js:1:"), "{error:?}");
+    assert!(
+        error.traceback.starts_with("TypeError: ") && error.traceback.contains("at f (code.js:1:"),
+        "{error:?}"
+    );
     assert!(!error.traceback.contains("prelude"));
     let error = worker.code("let x = ;").error.unwrap();
     assert_eq!(error.name, "SyntaxError");
     assert!(error.traceback.contains("code.js:1:"), "{error:?}");
-    let error = worker.code("class Mine extends Error { name = 'Mine' }\nthrow new Mine('why')").error.unwrap();
+    let error =
+        worker.code("class Mine extends Error { name = 'Mine' }\nthrow new Mine('why')").error.unwrap();
     assert_eq!((error.name.as_str(), error.value.as_str()), ("Mine", "why"));
-    for (code, value) in [("throw 5", "5"), ("throw 'text'", "text"), ("throw { a: 1 }", "{ a: 1 }"), ("throw undefined", "undefined"), ("throw null", "null")] {
+    for (code, value) in [
+        ("throw 5", "5"),
+        ("throw 'text'", "text"),
+        ("throw { a: 1 }", "{ a: 1 }"),
+        ("throw undefined", "undefined"),
+        ("throw null", "null"),
+    ] {
         let error = worker.code(code).error.unwrap();
         assert_eq!((error.name.as_str(), error.value.as_str()), ("Error", value), "{code}");
     }
@@ -169,7 +246,8 @@ fn exceptions_are_results() {
         assert_eq!(reply.error.map(|error| error.name), Some("RangeError".to_owned()), "{code}");
         assert_eq!(reply.result, None);
     }
-    let reply = worker.code("console.log('before'); const p = Promise.reject(1); p.catch(() => {}); await null; 'fine'");
+    let reply = worker
+        .code("console.log('before'); const p = Promise.reject(1); p.catch(() => {}); await null; 'fine'");
     assert_eq!((reply.stdout.as_str(), reply.result.as_deref()), ("before\n", Some("fine")));
     let error = worker.code("await new Promise(() => {})").error.unwrap();
     assert!(error.value.contains("nothing is left to settle"), "{error:?}");
@@ -179,7 +257,10 @@ fn exceptions_are_results() {
 fn a_stack_overflow_is_an_exception() {
     let mut worker = Worker::javascript();
     let error = worker.code("function f() { return f() + 1 } f()").error.unwrap();
-    assert_eq!((error.name.as_str(), error.value.as_str()), ("RangeError", "Maximum call stack size exceeded"));
+    assert_eq!(
+        (error.name.as_str(), error.value.as_str()),
+        ("RangeError", "Maximum call stack size exceeded")
+    );
     for code in [
         "let a = []; for (let i = 0; i < 100000; i++) a = [a]; JSON.stringify(a)",
         "eval('('.repeat(100000))",
@@ -227,7 +308,8 @@ fn the_time_out_cannot_be_caught() {
     ] {
         let mut worker = Worker::javascript();
         let start = Instant::now();
-        let reply = worker.run(&WorkerRequest { timeout_ms: 200, ..request(&format!("console.log('said'); {code}")) });
+        let reply = worker
+            .run(&WorkerRequest { timeout_ms: 200, ..request(&format!("console.log('said'); {code}")) });
         if code.starts_with("throw {") {
             // Not an error object: its properties are shown as they are stored, and none is read.
             assert!(reply.error.is_some() && !reply.timed_out, "{code}: {reply:?}");
@@ -243,7 +325,12 @@ fn the_time_out_cannot_be_caught() {
 
 #[test]
 fn memory_has_a_limit() {
-    for code in ["const a = []; for (;;) a.push('x'.repeat(100000) + a.length)", "new Array(1e9).fill({})", "'x'.repeat(2 ** 29)", "new ArrayBuffer(1e9)"] {
+    for code in [
+        "const a = []; for (;;) a.push('x'.repeat(100000) + a.length)",
+        "new Array(1e9).fill({})",
+        "'x'.repeat(2 ** 29)",
+        "new ArrayBuffer(1e9)",
+    ] {
         let mut worker = Worker::javascript();
         let reply = worker.run(&WorkerRequest { memory_bytes: Some(64 << 20), ..request(code) });
         assert!(reply.out_of_memory || reply.error.is_some(), "{code}: {reply:?}");
@@ -261,9 +348,13 @@ fn memory_has_a_limit() {
 #[test]
 fn output_is_cut_and_counted() {
     let mut worker = Worker::javascript();
-    let reply = worker.run(&WorkerRequest { max_output_bytes: 1_000, ..request("for (let i = 0; i < 100; i++) console.log('x'.repeat(99)); console.error('e'); 1") });
+    let reply = worker.run(&WorkerRequest {
+        max_output_bytes: 1_000,
+        ..request("for (let i = 0; i < 100; i++) console.log('x'.repeat(99)); console.error('e'); 1")
+    });
     assert_eq!((reply.stdout.len(), reply.dropped_bytes, reply.stderr.as_str()), (1_000, 9_000, "e\n"));
-    let reply = worker.code("const s = 'y'.repeat(1 << 20); for (let i = 0; i < 40; i++) console.log(s); s.repeat(20)");
+    let reply = worker
+        .code("const s = 'y'.repeat(1 << 20); for (let i = 0; i < 40; i++) console.log(s); s.repeat(20)");
     assert_eq!(reply.stdout.len() as u64, OUTPUT_LIMIT);
     assert!(reply.dropped_bytes > 30 << 20);
     assert_eq!(reply.result.unwrap().len() as u64, OUTPUT_LIMIT);
@@ -277,10 +368,19 @@ fn stateless_runs_share_nothing() {
     let mut worker = Worker::javascript();
     for (first, then) in [
         ("var a = 1; let b = 2; globalThis.c = 3", "[typeof a, typeof b, typeof c].join()"),
-        ("Array.prototype.map = () => 'bad'; Object.prototype.polluted = 1", "[[1].map((x) => x)[0] === 1, ({}).polluted].join()"),
-        ("JSON.stringify = null; console.log = null; setTimeout = null", "[typeof JSON.stringify, typeof console.log, typeof setTimeout].join()"),
+        (
+            "Array.prototype.map = () => 'bad'; Object.prototype.polluted = 1",
+            "[[1].map((x) => x)[0] === 1, ({}).polluted].join()",
+        ),
+        (
+            "JSON.stringify = null; console.log = null; setTimeout = null",
+            "[typeof JSON.stringify, typeof console.log, typeof setTimeout].join()",
+        ),
         ("Math.random = () => 4; Promise = 1", "[Math.random() === 4, typeof Promise].join()"),
-        ("Symbol.for('kept').x; globalThis.f = new FinalizationRegistry(() => console.log('leak')); f.register({}, 1)", "'quiet'"),
+        (
+            "Symbol.for('kept').x; globalThis.f = new FinalizationRegistry(() => console.log('leak')); f.register({}, 1)",
+            "'quiet'",
+        ),
     ] {
         worker.code(first);
         let reply = worker.code(then);
@@ -314,12 +414,15 @@ fn a_context_keeps_its_state() {
 #[test]
 fn a_function_is_called_with_texts() {
     let mut worker = Worker::javascript();
-    let call = |function: &str, arguments: &[&str]| Some(WorkerCall {
-        function: function.to_owned(),
-        arguments: arguments.iter().map(|one| (*one).to_owned()).collect(),
-    });
+    let call = |function: &str, arguments: &[&str]| {
+        Some(WorkerCall {
+            function: function.to_owned(),
+            arguments: arguments.iter().map(|one| (*one).to_owned()).collect(),
+        })
+    };
     let code = "function join(...parts) { return parts.join('+') } async function later(x) { await null; return x + '!' } var n = 5; function no() {}";
-    let reply = worker.run(&WorkerRequest { call: call("join", &["a", "{\"b\":1}", "\u{20ac}"]), ..request(code) });
+    let reply =
+        worker.run(&WorkerRequest { call: call("join", &["a", "{\"b\":1}", "\u{20ac}"]), ..request(code) });
     assert_eq!((reply.result.as_deref(), reply.results.len()), (Some("a+{\"b\":1}+\u{20ac}"), 0));
     let reply = worker.run(&WorkerRequest { call: call("later", &["x"]), ..request(code) });
     assert_eq!(reply.result.as_deref(), Some("x!"));
@@ -327,7 +430,8 @@ fn a_function_is_called_with_texts() {
         let reply = worker.run(&WorkerRequest { call: call(name, &[]), ..request(code) });
         assert_eq!(reply.error.map(|error| error.name), Some("TypeError".to_owned()), "{name}");
     }
-    let reply = worker.run(&WorkerRequest { call: call("join", &[]), ..request("throw new RangeError('first')") });
+    let reply =
+        worker.run(&WorkerRequest { call: call("join", &[]), ..request("throw new RangeError('first')") });
     assert_eq!(reply.error.map(|error| error.name), Some("RangeError".to_owned()));
 }
 
@@ -384,10 +488,11 @@ fn hostile_code_changes_nothing_of_the_reply() {
         "{{{{{",
     ] {
         let reply = worker.code(code);
-        assert!(!reply.timed_out, "{code}");
+        assert!(!reply.timed_out && !reply.spent, "{code}: {reply:?}");
         assert_eq!(worker.result("[1, 2].map((x) => x + 1)"), "[ 2, 3 ]", "after {code}");
     }
-    let reply = worker.code("Object.prototype.toJSON = () => 'x'; JSON.stringify = () => { throw 1 }; [{ a: 1 }, 'b']");
+    let reply = worker
+        .code("Object.prototype.toJSON = () => 'x'; JSON.stringify = () => { throw 1 }; [{ a: 1 }, 'b']");
     assert_eq!(reply.result.as_deref(), Some("[ { a: 1 }, 'b' ]"));
     let reply = worker.code("Array.prototype[Symbol.iterator] = Array.prototype.join = String.prototype.replace = null; JSON.stringify = null; [1, { b: [2] }]");
     assert_eq!(reply.results[0].json, Some(json!([1, {"b": [2]}])));
@@ -404,12 +509,24 @@ fn the_other_globals_work() {
         ("new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 97, 255]))", "a\u{fffd}"),
         ("new TextEncoder().encodeInto('a\u{20ac}', new Uint8Array(3)).written", "1"),
         ("btoa('abc') + atob('eHl6')", "YWJjxyz"),
-        ("const a = { m: new Map([[1, new Set([2])]]), d: new Date(5), s: 'x', b: new Uint8Array([1, 2]) }; a.self = a; const c = structuredClone(a); [c !== a, c.self === c, c.m.get(1).has(2), c.d.getTime(), c.b[1]].join()", "true,true,true,5,2"),
+        (
+            "const a = { m: new Map([[1, new Set([2])]]), d: new Date(5), s: 'x', b: new Uint8Array([1, 2]) }; a.self = a; const c = structuredClone(a); [c !== a, c.self === c, c.m.get(1).has(2), c.d.getTime(), c.b[1]].join()",
+            "true,true,true,5,2",
+        ),
         ("typeof performance.now()", "number"),
-        ("/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())", "true"),
+        (
+            "/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())",
+            "true",
+        ),
         ("const r = crypto.getRandomValues(new Uint8Array(64)); new Set(r).size > 20", "true"),
-        ("const x = Array.from({ length: 1000 }, Math.random); x.every((v) => v >= 0 && v < 1) && new Set(x).size > 990 && Math.abs(x.reduce((a, b) => a + b) / 1000 - 0.5) < 0.1", "true"),
-        ("const order = []; queueMicrotask(() => order.push(2)); order.push(1); await null; await null; order.join()", "1,2"),
+        (
+            "const x = Array.from({ length: 1000 }, Math.random); x.every((v) => v >= 0 && v < 1) && new Set(x).size > 990 && Math.abs(x.reduce((a, b) => a + b) / 1000 - 0.5) < 0.1",
+            "true",
+        ),
+        (
+            "const order = []; queueMicrotask(() => order.push(2)); order.push(1); await null; await null; order.join()",
+            "1,2",
+        ),
         ("new Date(0).toISOString() + Intl", "x"),
     ] {
         if code.contains("Intl") {
@@ -419,7 +536,10 @@ fn the_other_globals_work() {
         assert_eq!(worker.result(code), text, "{code}");
     }
     assert_eq!(worker.result(&format!("e2b.writeTextFile('{path}', 'long text'); e2b.writeTextFile('{path}', 's\u{e9}'); e2b.readTextFile('{path}')")), "s\u{e9}");
-    assert_eq!(worker.result(&format!("e2b.listDirectory('{}').join()", directory.path().display())), "file.txt");
+    assert_eq!(
+        worker.result(&format!("e2b.listDirectory('{}').join()", directory.path().display())),
+        "file.txt"
+    );
     let error = worker.code("e2b.readTextFile('/no/such')").error.unwrap();
     assert_eq!(error.value, "ENOENT: no such file or directory, open '/no/such'");
     assert_eq!(worker.result("try { e2b.readTextFile('/no/such') } catch (e) { e.code }"), "ENOENT");
@@ -442,7 +562,8 @@ fn unsafe_fork_prewarmed(seen: &mut std::collections::HashSet<String>) -> usize 
         let first = worker.result("Math.random()");
         assert_ne!(first, worker.result("Math.random()"));
     }
-    let numbers: std::collections::HashSet<_> = seen.iter().map(|one| one.split(' ').next().unwrap()).collect();
+    let numbers: std::collections::HashSet<_> =
+        seen.iter().map(|one| one.split(' ').next().unwrap()).collect();
     numbers.len()
 }
 
@@ -483,6 +604,8 @@ fn round_trips() {
     let paced = worker.p50(&request(code), 300, Duration::from_millis(1));
     let stateless = worker.p50(&request(code), 2_000, Duration::ZERO);
     let context = worker.p50(&in_context(&code.replace("let s", "var s")), 2_000, Duration::ZERO);
-    println!("javascript p50: stateless paced 1 ms {paced:.1} us, back to back {stateless:.1} us; context {context:.1} us");
+    println!(
+        "javascript p50: stateless paced 1 ms {paced:.1} us, back to back {stateless:.1} us; context {context:.1} us"
+    );
     assert!(paced < 20_000.0 && stateless < 20_000.0 && context < 20_000.0);
 }

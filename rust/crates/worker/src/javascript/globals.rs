@@ -42,9 +42,15 @@ pub(super) fn define<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result
     };
     hidden(&globals, "display", Function::new(ctx.clone(), display)?.with_name("display")?)?;
     let native = Object::new(ctx.clone())?;
-    native.set("encode", Func::from(|ctx: Ctx<'js>, value: Value<'js>| {
-        TypedArray::<u8>::new(ctx.clone(), text::of_primitive(&ctx, &value).unwrap_or_default().into_bytes())
-    }))?;
+    native.set(
+        "encode",
+        Func::from(|ctx: Ctx<'js>, value: Value<'js>| {
+            TypedArray::<u8>::new(
+                ctx.clone(),
+                text::of_primitive(&ctx, &value).unwrap_or_default().into_bytes(),
+            )
+        }),
+    )?;
     native.set("decode", Func::from(decode))?;
     let prelude = prelude(ctx)?.into_function().ok_or(rquickjs::Error::Unknown)?;
     prelude.call::<_, ()>((native,))
@@ -67,7 +73,13 @@ fn prelude<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
             // SAFETY: the context is alive, the source and the name are C strings; the function is wrapped once and outlives its
             // use, and the bytes written are copied before they are freed.
             let bytes = unsafe {
-                let function = qjs::JS_Eval(raw, source.as_ptr(), PRELUDE.len() as _, c"prelude.js".as_ptr(), flags as _);
+                let function = qjs::JS_Eval(
+                    raw,
+                    source.as_ptr(),
+                    PRELUDE.len() as _,
+                    c"prelude.js".as_ptr(),
+                    flags as _,
+                );
                 let function = Value::from_raw(ctx.clone(), function);
                 let bytes = qjs::JS_WriteObject(raw, &raw mut length, function.as_raw(), strip as _);
                 if bytes.is_null() {
@@ -83,7 +95,8 @@ fn prelude<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
         // SAFETY: the context is alive, and the bytes are what this program's own engine has written; what is read is evaluated
         // at once, which takes it over, and the value is wrapped once.
         let value = unsafe {
-            let function = qjs::JS_ReadObject(raw, bytes.as_ptr(), bytes.len() as _, qjs::JS_READ_OBJ_BYTECODE as _);
+            let function =
+                qjs::JS_ReadObject(raw, bytes.as_ptr(), bytes.len() as _, qjs::JS_READ_OBJ_BYTECODE as _);
             Value::from_raw(ctx.clone(), qjs::JS_EvalFunction(raw, function))
         };
         if value.is_exception() { Err(rquickjs::Error::Exception) } else { Ok(value) }
@@ -116,77 +129,123 @@ fn console<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result<()> {
         };
         Function::new(ctx.clone(), print)?.with_name(name)
     };
-    for (name, to_stderr) in [("log", false), ("info", false), ("debug", false), ("table", false), ("warn", true), ("error", true)] {
+    for (name, to_stderr) in
+        [("log", false), ("info", false), ("debug", false), ("table", false), ("warn", true), ("error", true)]
+    {
         console.set(name, printer(to_stderr, name)?)?;
     }
     let shared = Rc::clone(state);
-    console.set("dir", Func::from(move |ctx: Ctx<'js>, value: Value<'js>| {
-        print_line(&shared, false, &shared.inspect(&ctx, &value));
-    }))?;
+    console.set(
+        "dir",
+        Func::from(move |ctx: Ctx<'js>, value: Value<'js>| {
+            print_line(&shared, false, &shared.inspect(&ctx, &value));
+        }),
+    )?;
     let shared = Rc::clone(state);
-    console.set("trace", Func::from(move |ctx: Ctx<'js>, values: Rest<Value<'js>>| -> rquickjs::Result<()> {
-        let stack = Exception::from_message(ctx.clone(), "")?.stack().unwrap_or_default();
-        let said = format(&ctx, &shared, &values.0);
-        let line = if said.is_empty() { "Trace".to_owned() } else { format!("Trace: {said}") };
-        print_line(&shared, true, &format!("{line}\n{}", stack.trim_end()));
-        Ok(())
-    }))?;
-    let shared = Rc::clone(state);
-    console.set("assert", Func::from(move |ctx: Ctx<'js>, held: Opt<Value<'js>>, values: Rest<Value<'js>>| -> rquickjs::Result<()> {
-        let held = held.0.is_some_and(|held| truthy(&ctx, &held));
-        if !held {
+    console.set(
+        "trace",
+        Func::from(move |ctx: Ctx<'js>, values: Rest<Value<'js>>| -> rquickjs::Result<()> {
+            let stack = Exception::from_message(ctx.clone(), "")?.stack().unwrap_or_default();
             let said = format(&ctx, &shared, &values.0);
-            print_line(&shared, true, &if said.is_empty() { "Assertion failed".to_owned() } else { format!("Assertion failed: {said}") });
-        }
-        Ok(())
-    }))?;
+            let line = if said.is_empty() { "Trace".to_owned() } else { format!("Trace: {said}") };
+            print_line(&shared, true, &format!("{line}\n{}", stack.trim_end()));
+            Ok(())
+        }),
+    )?;
     let shared = Rc::clone(state);
-    console.set("group", Func::from(move |ctx: Ctx<'js>, values: Rest<Value<'js>>| {
-        if !values.0.is_empty() {
-            print_line(&shared, false, &format(&ctx, &shared, &values.0));
-        }
-        shared.indentation.set((shared.indentation.get() + 2).min(200));
-    }))?;
+    console.set(
+        "assert",
+        Func::from(
+            move |ctx: Ctx<'js>, held: Opt<Value<'js>>, values: Rest<Value<'js>>| -> rquickjs::Result<()> {
+                let held = held.0.is_some_and(|held| truthy(&ctx, &held));
+                if !held {
+                    let said = format(&ctx, &shared, &values.0);
+                    print_line(
+                        &shared,
+                        true,
+                        &if said.is_empty() {
+                            "Assertion failed".to_owned()
+                        } else {
+                            format!("Assertion failed: {said}")
+                        },
+                    );
+                }
+                Ok(())
+            },
+        ),
+    )?;
     let shared = Rc::clone(state);
-    console.set("groupEnd", Func::from(move || shared.indentation.set(shared.indentation.get().saturating_sub(2))))?;
+    console.set(
+        "group",
+        Func::from(move |ctx: Ctx<'js>, values: Rest<Value<'js>>| {
+            if !values.0.is_empty() {
+                print_line(&shared, false, &format(&ctx, &shared, &values.0));
+            }
+            shared.indentation.set((shared.indentation.get() + 2).min(200));
+        }),
+    )?;
     let shared = Rc::clone(state);
-    console.set("count", Func::from(move |ctx: Ctx<'js>, label: Opt<Value<'js>>| {
-        let label = label_of(&ctx, &shared, label.0);
-        let mut counters = shared.counters.borrow_mut();
-        if counters.len() >= MAX_TIMERS {
-            counters.clear();
-        }
-        let count = counters.entry(label.clone()).or_default();
-        *count += 1;
-        let line = format!("{label}: {count}");
-        drop(counters);
-        print_line(&shared, false, &line);
-    }))?;
+    console.set(
+        "groupEnd",
+        Func::from(move || shared.indentation.set(shared.indentation.get().saturating_sub(2))),
+    )?;
     let shared = Rc::clone(state);
-    console.set("time", Func::from(move |ctx: Ctx<'js>, label: Opt<Value<'js>>| {
-        let label = label_of(&ctx, &shared, label.0);
-        let mut clocks = shared.clocks.borrow_mut();
-        if clocks.len() >= MAX_TIMERS {
-            clocks.clear();
-        }
-        clocks.insert(label, Instant::now());
-    }))?;
+    console.set(
+        "count",
+        Func::from(move |ctx: Ctx<'js>, label: Opt<Value<'js>>| {
+            let label = label_of(&ctx, &shared, label.0);
+            let mut counters = shared.counters.borrow_mut();
+            if counters.len() >= MAX_TIMERS {
+                counters.clear();
+            }
+            let count = counters.entry(label.clone()).or_default();
+            *count += 1;
+            let line = format!("{label}: {count}");
+            drop(counters);
+            print_line(&shared, false, &line);
+        }),
+    )?;
+    let shared = Rc::clone(state);
+    console.set(
+        "time",
+        Func::from(move |ctx: Ctx<'js>, label: Opt<Value<'js>>| {
+            let label = label_of(&ctx, &shared, label.0);
+            let mut clocks = shared.clocks.borrow_mut();
+            if clocks.len() >= MAX_TIMERS {
+                clocks.clear();
+            }
+            clocks.insert(label, Instant::now());
+        }),
+    )?;
     for (name, ends) in [("timeEnd", true), ("timeLog", false)] {
         let shared = Rc::clone(state);
-        console.set(name, Func::from(move |ctx: Ctx<'js>, label: Opt<Value<'js>>| {
-            let label = label_of(&ctx, &shared, label.0);
-            let started = if ends { shared.clocks.borrow_mut().remove(&label) } else { shared.clocks.borrow().get(&label).copied() };
-            if let Some(started) = started {
-                print_line(&shared, false, &format!("{label}: {:.3}ms", started.elapsed().as_secs_f64() * 1e3));
-            }
-        }))?;
+        console.set(
+            name,
+            Func::from(move |ctx: Ctx<'js>, label: Opt<Value<'js>>| {
+                let label = label_of(&ctx, &shared, label.0);
+                let started = if ends {
+                    shared.clocks.borrow_mut().remove(&label)
+                } else {
+                    shared.clocks.borrow().get(&label).copied()
+                };
+                if let Some(started) = started {
+                    print_line(
+                        &shared,
+                        false,
+                        &format!("{label}: {:.3}ms", started.elapsed().as_secs_f64() * 1e3),
+                    );
+                }
+            }),
+        )?;
     }
     hidden(&globals, "console", console)?;
     hidden(&globals, "print", printer(false, "print")?)
 }
 
 fn label_of<'js>(ctx: &Ctx<'js>, state: &State, label: Option<Value<'js>>) -> String {
-    label.filter(|label| !label.is_undefined()).map_or_else(|| "default".to_owned(), |label| state.display_text(ctx, &label))
+    label
+        .filter(|label| !label.is_undefined())
+        .map_or_else(|| "default".to_owned(), |label| state.display_text(ctx, &label))
 }
 
 fn truthy<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> bool {
@@ -254,13 +313,18 @@ fn format<'js>(ctx: &Ctx<'js>, state: &State, values: &[Value<'js>]) -> String {
 }
 
 fn placed<'js>(ctx: &Ctx<'js>, state: &State, kind: char, value: &Value<'js>) -> String {
-    let number = || text::of_primitive(ctx, value).and_then(|text| text.trim().parse::<f64>().ok()).or_else(|| value.as_bool().map(f64::from));
+    let number = || {
+        text::of_primitive(ctx, value)
+            .and_then(|text| text.trim().parse::<f64>().ok())
+            .or_else(|| value.as_bool().map(f64::from))
+    };
     match kind {
         'd' if value.is_big_int() => state.inspect(ctx, value),
         'd' | 'f' => number().map_or_else(|| "NaN".to_owned(), |number| number.to_string()),
         'i' if value.is_big_int() => state.inspect(ctx, value),
         'i' => number().map_or_else(|| "NaN".to_owned(), |number| number.trunc().to_string()),
-        'j' => super::json::stringify(ctx, value, super::output::MAX_JSON).unwrap_or_else(|| "undefined".to_owned()),
+        'j' => super::json::stringify(ctx, value, super::output::MAX_JSON)
+            .unwrap_or_else(|| "undefined".to_owned()),
         'c' => String::new(),
         'o' | 'O' => state.inspect(ctx, value),
         _ => state.display_text(ctx, value),
@@ -272,7 +336,10 @@ fn timers<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result<()> {
     for (name, repeats) in [("setTimeout", false), ("setInterval", true), ("setImmediate", false)] {
         let shared = Rc::clone(state);
         let immediate = name == "setImmediate";
-        let set = move |ctx: Ctx<'js>, callback: Value<'js>, rest: Rest<Value<'js>>| -> rquickjs::Result<u32> {
+        let set = move |ctx: Ctx<'js>,
+                        callback: Value<'js>,
+                        rest: Rest<Value<'js>>|
+              -> rquickjs::Result<u32> {
             let Some(callback) = callback.into_function() else {
                 return Err(Exception::throw_type(&ctx, "the callback must be a function"));
             };
@@ -281,9 +348,12 @@ fn timers<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result<()> {
             }
             let mut arguments = rest.0.into_iter();
             let delay = if immediate { None } else { arguments.next() };
-            let delay = delay.and_then(|delay| delay.as_number()).filter(|delay| (1.0..=MAX_DELAY_MS).contains(delay));
+            let delay = delay
+                .and_then(|delay| delay.as_number())
+                .filter(|delay| (1.0..=MAX_DELAY_MS).contains(delay));
             // As in Node, a delay is at least 1 ms; what is to happen at once stays in order.
-            let delay = if immediate { Duration::ZERO } else { Duration::from_secs_f64(delay.unwrap_or(1.0) / 1e3) };
+            let delay =
+                if immediate { Duration::ZERO } else { Duration::from_secs_f64(delay.unwrap_or(1.0) / 1e3) };
             let number = shared.last_timer.get().wrapping_add(1).max(1);
             shared.last_timer.set(number);
             let timer = Timer {
@@ -301,7 +371,11 @@ fn timers<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result<()> {
         let clear = move |number: Opt<Value<'js>>| {
             let number = number.0.and_then(|number| number.as_number());
             // Dropped after the borrow has ended: freeing a callback may run nothing, but holds on to nothing either.
-            let removed: Vec<_> = shared.timers.borrow_mut().extract_if(.., |(_, one), _| Some(f64::from(*one)) == number).collect();
+            let removed: Vec<_> = shared
+                .timers
+                .borrow_mut()
+                .extract_if(.., |(_, one), _| Some(f64::from(*one)) == number)
+                .collect();
             drop(removed);
         };
         hidden(&globals, name, Function::new(ctx.clone(), clear)?.with_name(name)?)?;
@@ -391,7 +465,8 @@ fn fill_random<'js>(ctx: Ctx<'js>, array: Value<'js>) -> rquickjs::Result<Value<
     let (mut offset, mut length, mut each) = (0, 0, 0);
     // SAFETY: the context is alive, the value a typed array, the out-parameters are valid; the answer is a reference of our own.
     let buffer = unsafe {
-        let buffer = qjs::JS_GetTypedArrayBuffer(raw, array.as_raw(), &raw mut offset, &raw mut length, &raw mut each);
+        let buffer =
+            qjs::JS_GetTypedArrayBuffer(raw, array.as_raw(), &raw mut offset, &raw mut length, &raw mut each);
         Value::from_raw(ctx.clone(), buffer)
     };
     if buffer.is_exception() {
@@ -457,11 +532,13 @@ fn file_error(ctx: &Ctx<'_>, error: &io::Error, call: &str, path: &str) -> rquic
     let code = error.raw_os_error().map_or("EIO", error_name);
     let words = error.to_string();
     let words = words.split(" (os error").next().unwrap_or_default().to_lowercase();
-    let built = Exception::from_message(ctx.clone(), &format!("{code}: {words}, {call} '{path}'")).and_then(|exception| {
-        exception.as_object().set("code", code)?;
-        exception.as_object().set("path", path)?;
-        Ok(exception)
-    });
+    let built = Exception::from_message(ctx.clone(), &format!("{code}: {words}, {call} '{path}'")).and_then(
+        |exception| {
+            exception.as_object().set("code", code)?;
+            exception.as_object().set("path", path)?;
+            Ok(exception)
+        },
+    );
     match built {
         Ok(exception) => exception.throw(),
         Err(error) => error,
@@ -513,7 +590,8 @@ fn read_text_file(ctx: Ctx<'_>, path: String) -> rquickjs::Result<String> {
         Ok(bytes)
     };
     let bytes = read().map_err(|error| file_error(&ctx, &error, "open", &path))?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn write_text_file<'js>(ctx: Ctx<'js>, path: String, content: Value<'js>) -> rquickjs::Result<()> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rquickjs::{Ctx, Value, qjs};
 
 use super::realm::Intrinsics;
-use super::{class_name, text};
+use super::{array_length, class_name, text};
 
 const BREAK_LENGTH: usize = 80;
 /// Longest chain of prototypes or proxies that is followed.
@@ -23,7 +23,11 @@ const BUDGET: usize = 8 * 1024 * 1024;
 
 /// How `console.log` shows a value on its own: a string as it is, everything else inspected.
 pub(super) fn display<'js>(ctx: &Ctx<'js>, intrinsics: &Intrinsics, value: &Value<'js>) -> String {
-    if value.is_string() { text::of_primitive(ctx, value).unwrap_or_default() } else { inspect(ctx, intrinsics, value) }
+    if value.is_string() {
+        text::of_primitive(ctx, value).unwrap_or_default()
+    } else {
+        inspect(ctx, intrinsics, value)
+    }
 }
 
 /// The value as Node would echo it.
@@ -32,7 +36,12 @@ pub(super) fn inspect<'js>(ctx: &Ctx<'js>, intrinsics: &Intrinsics, value: &Valu
 }
 
 /// As [`inspect`], but so many levels deep.
-pub(super) fn inspect_to_depth<'js>(ctx: &Ctx<'js>, intrinsics: &Intrinsics, value: &Value<'js>, max_depth: usize) -> String {
+pub(super) fn inspect_to_depth<'js>(
+    ctx: &Ctx<'js>,
+    intrinsics: &Intrinsics,
+    value: &Value<'js>,
+    max_depth: usize,
+) -> String {
     Inspector {
         ctx,
         intrinsics,
@@ -104,7 +113,8 @@ struct Key<'js> {
 impl<'js> Key<'js> {
     fn of_name(ctx: &Ctx<'js>, name: &str) -> Key<'js> {
         // SAFETY: the context is alive; pointer and length describe `name`.
-        let atom = unsafe { qjs::JS_NewAtomLen(ctx.as_raw().as_ptr(), name.as_ptr().cast(), name.len() as _) };
+        let atom =
+            unsafe { qjs::JS_NewAtomLen(ctx.as_raw().as_ptr(), name.as_ptr().cast(), name.len() as _) };
         Key { ctx: ctx.clone(), atom }
     }
 
@@ -124,7 +134,9 @@ impl<'js> Key<'js> {
     /// The string or symbol.
     fn value(&self) -> Value<'js> {
         // SAFETY: the context and the atom are alive; the answer is a reference of our own.
-        unsafe { Value::from_raw(self.ctx.clone(), qjs::JS_AtomToValue(self.ctx.as_raw().as_ptr(), self.atom)) }
+        unsafe {
+            Value::from_raw(self.ctx.clone(), qjs::JS_AtomToValue(self.ctx.as_raw().as_ptr(), self.atom))
+        }
     }
 
     /// Integers are tagged in the highest bit.
@@ -212,7 +224,9 @@ impl<'js> Inspector<'_, 'js> {
 
     fn symbol(&self, value: &Value<'js>) -> String {
         let description = value.as_symbol().and_then(|symbol| symbol.description().ok());
-        let text = description.and_then(|description| text::of_primitive(self.ctx, &description).filter(|_| description.is_string()));
+        let text = description.and_then(|description| {
+            text::of_primitive(self.ctx, &description).filter(|_| description.is_string())
+        });
         format!("Symbol({})", text.unwrap_or_default())
     }
 
@@ -249,7 +263,9 @@ impl<'js> Inspector<'_, 'js> {
     }
 
     fn data_text(&self, object: &Value<'js>, name: &str) -> Option<String> {
-        self.data(object, name).filter(Value::is_string).and_then(|value| text::of_primitive(self.ctx, &value))
+        self.data(object, name)
+            .filter(Value::is_string)
+            .and_then(|value| text::of_primitive(self.ctx, &value))
     }
 
     fn prototype(&self, object: &Value<'js>) -> Option<Value<'js>> {
@@ -289,8 +305,13 @@ impl<'js> Inspector<'_, 'js> {
         let mut current = Some(object.clone());
         for _ in 0..MAX_CHAIN {
             let value = current.filter(|value| !value.is_proxy())?;
-            if let Some((stored, _)) = self.stored(&value, &key) {
-                return text::of_primitive(self.ctx, &stored.value).filter(|tag| stored.value.is_string() && !tag.is_empty());
+            if let Some((stored, enumerable)) = self.stored(&value, &key) {
+                // An enumerable one of its own is shown among the properties.
+                if enumerable && value == *object {
+                    return None;
+                }
+                return text::of_primitive(self.ctx, &stored.value)
+                    .filter(|tag| stored.value.is_string() && !tag.is_empty());
             }
             current = self.prototype(&value);
         }
@@ -304,8 +325,9 @@ impl<'js> Inspector<'_, 'js> {
         let mut count = 0;
         let flags = qjs::JS_GPN_STRING_MASK | qjs::JS_GPN_SYMBOL_MASK | qjs::JS_GPN_ENUM_ONLY;
         // SAFETY: the context is alive, `object` is an object of its runtime, both out-parameters are valid for writes.
-        let failed =
-            unsafe { qjs::JS_GetOwnPropertyNames(raw, &raw mut table, &raw mut count, object.as_raw(), flags as _) };
+        let failed = unsafe {
+            qjs::JS_GetOwnPropertyNames(raw, &raw mut table, &raw mut count, object.as_raw(), flags as _)
+        };
         if failed < 0 {
             drop(self.ctx.catch());
             return Vec::new();
@@ -361,6 +383,9 @@ impl<'js> Inspector<'_, 'js> {
         let class = class_name(self.ctx, value);
         let constructor = self.constructor_name(value);
         let tag = self.tag(value).filter(|tag| Some(tag) != constructor.as_ref());
+        let indices = class == "Array" || class == "String" || is_typed_array(&class);
+        let length = if indices { self.length(value) } else { 0 };
+        let keys = if length <= MAX_SEARCHED { self.keys(value, indices) } else { Vec::new() };
         // `Name(size) [tag] `, as far as it says more than the brackets do.
         let prefix = |fallback: &str, size: Option<usize>| {
             let size = size.map_or_else(String::new, |size| format!("({size})"));
@@ -373,16 +398,19 @@ impl<'js> Inspector<'_, 'js> {
                 None => name,
             }
         };
-        if depth > self.max_depth {
+        let short = self.is_short(value, &class, length, keys.is_empty());
+        if depth > self.max_depth && !short {
             return match class.as_str() {
                 "Array" => "[Array]".to_owned(),
-                _ => format!("[{}]", prefix("Object", None).trim_end().trim_start_matches('[').trim_end_matches(']')),
+                _ => format!(
+                    "[{}]",
+                    prefix("Object", None).trim_end().trim_start_matches('[').trim_end_matches(']')
+                ),
             };
         }
-        self.current_depth = depth;
-        let indices = matches!(class.as_str(), "Array" | "String" | "Arguments") || is_typed_array(&class);
-        let searched = !indices || self.length(value) <= MAX_SEARCHED;
-        let keys = if searched { self.keys(value, indices) } else { Vec::new() };
+        if !short {
+            self.current_depth = depth;
+        }
         let mut entries = Vec::new();
         let mut base = String::new();
         let mut braces = (String::from("{"), "}");
@@ -390,7 +418,6 @@ impl<'js> Inspector<'_, 'js> {
         match class.as_str() {
             "Array" => {
                 array = true;
-                let length = self.length(value);
                 let named = constructor.as_deref() != Some("Array") || tag.is_some();
                 braces = (if named { prefix("Array", Some(length)) + "[" } else { "[".to_owned() }, "]");
                 if length == 0 && keys.is_empty() {
@@ -398,14 +425,9 @@ impl<'js> Inspector<'_, 'js> {
                 }
                 entries = self.elements(value, length, depth);
             }
-            "Arguments" => {
-                array = true;
-                braces = ("[Arguments] [".to_owned(), "]");
-                entries = self.elements(value, self.length(value), depth);
-            }
+            "Arguments" => braces.0 = "[Arguments] {".to_owned(),
             _ if is_typed_array(&class) => {
                 array = true;
-                let length = self.length(value);
                 braces = (prefix(&class, Some(length)) + "[", "]");
                 if length == 0 && keys.is_empty() {
                     return format!("{}]", braces.0);
@@ -456,7 +478,11 @@ impl<'js> Inspector<'_, 'js> {
                     "String" => quoted(&text::of_primitive(self.ctx, &inner).unwrap_or_default()),
                     _ => self.value(&inner, depth, true),
                 });
-                let name = if constructor.as_deref() == Some(&class) { String::new() } else { format!(" ({})", constructor.as_deref().unwrap_or("null prototype")) };
+                let name = if constructor.as_deref() == Some(&class) {
+                    String::new()
+                } else {
+                    format!(" ({})", constructor.as_deref().unwrap_or("null prototype"))
+                };
                 base = format!("[{class}{name}: {shown}]");
             }
             _ if value.is_function() => base = self.function(value, constructor.as_deref(), tag.as_deref()),
@@ -494,7 +520,9 @@ impl<'js> Inspector<'_, 'js> {
             entries.push(format!("{name}: {shown}"));
         }
         if class == "Error" {
-            if let Some(cause) = self.data(value, "cause").filter(|_| !keys.iter().any(|key| text::of_primitive(self.ctx, &key.value()).as_deref() == Some("cause"))) {
+            if let Some(cause) = self.data(value, "cause").filter(|_| {
+                !keys.iter().any(|key| text::of_primitive(self.ctx, &key.value()).as_deref() == Some("cause"))
+            }) {
                 let shown = self.nested(&cause, depth);
                 entries.push(format!("[cause]: {shown}"));
             }
@@ -507,6 +535,19 @@ impl<'js> Inspector<'_, 'js> {
         }
         let _ = typed;
         self.join(entries, &base, &braces, array.then_some(value), depth)
+    }
+
+    /// True for what is shown without looking into anything: it is shown at any depth.
+    fn is_short(&self, value: &Value<'js>, class: &str, length: usize, no_keys: bool) -> bool {
+        no_keys
+            && match class {
+                "Array" => length == 0,
+                "Map" => self.intrinsics.map_entries(self.ctx, value).0 == 0,
+                "Set" => self.intrinsics.set_members(self.ctx, value).0 == 0,
+                "WeakMap" | "WeakSet" | "Promise" | "ArrayBuffer" | "SharedArrayBuffer" | "DataView" => false,
+                class if is_typed_array(class) => length == 0,
+                _ => true,
+            }
     }
 
     fn nested(&mut self, value: &Value<'js>, depth: usize) -> String {
@@ -532,31 +573,31 @@ impl<'js> Inspector<'_, 'js> {
         }
     }
 
-    /// Length of an array, a typed array, a string object or an arguments object.
+    /// Length of an array, a typed array or a string object.
     fn length(&self, value: &Value<'js>) -> usize {
         let raw = self.ctx.as_raw().as_ptr();
-        let number = if value.is_array() {
-            let mut length = 0;
-            // SAFETY: the context is alive and the value an array of its runtime, whose length is a plain number.
-            let failed = unsafe { qjs::JS_GetLength(raw, value.as_raw(), &raw mut length) };
-            if failed < 0 { 0 } else { length }
-        } else {
-            let (mut bytes, mut each) = (0, 0);
-            // SAFETY: the context is alive, the out-parameters are valid; anything but a typed array is an exception.
-            let buffer = unsafe {
-                let mut offset = 0;
-                let buffer = qjs::JS_GetTypedArrayBuffer(raw, value.as_raw(), &raw mut offset, &raw mut bytes, &raw mut each);
-                Value::from_raw(self.ctx.clone(), buffer)
-            };
-            if buffer.is_exception() || each == 0 {
-                drop(self.ctx.catch());
-                let stored = self.data(value, "length").and_then(|length| length.as_int());
-                stored.map_or(0, i64::from)
-            } else {
-                i64::try_from(bytes / each).unwrap_or(0)
-            }
+        if value.is_array() {
+            return array_length(self.ctx, value);
+        }
+        let (mut bytes, mut each) = (0, 0);
+        // SAFETY: the context is alive, the out-parameters are valid; anything but a typed array is an exception.
+        let buffer = unsafe {
+            let mut offset = 0;
+            let buffer = qjs::JS_GetTypedArrayBuffer(
+                raw,
+                value.as_raw(),
+                &raw mut offset,
+                &raw mut bytes,
+                &raw mut each,
+            );
+            Value::from_raw(self.ctx.clone(), buffer)
         };
-        usize::try_from(number).unwrap_or(0)
+        if buffer.is_exception() || each == 0 {
+            drop(self.ctx.catch());
+            let stored = self.data(value, "length").and_then(|length| length.as_int());
+            return stored.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        }
+        usize::try_from(bytes / each).unwrap_or(0)
     }
 
     fn elements(&mut self, value: &Value<'js>, length: usize, depth: usize) -> Vec<String> {
@@ -572,7 +613,8 @@ impl<'js> Inspector<'_, 'js> {
                 continue;
             }
             // A hole: it ends at the next index that is there.
-            let present = present.get_or_insert_with(|| self.keys(value, false).iter().filter_map(Key::index).collect());
+            let present = present
+                .get_or_insert_with(|| self.keys(value, false).iter().filter_map(Key::index).collect());
             let next = present.iter().find(|one| **one > at).map_or(length, |one| *one as usize);
             let count = next - index;
             entries.push(format!("<{count} empty item{}>", if count == 1 { "" } else { "s" }));
@@ -601,7 +643,8 @@ impl<'js> Inspector<'_, 'js> {
         const SHOWN: usize = 50;
         let mut length = 0;
         // SAFETY: the context is alive; anything but an attached buffer is answered by null and an exception.
-        let bytes = unsafe { qjs::JS_GetArrayBuffer(self.ctx.as_raw().as_ptr(), &raw mut length, value.as_raw()) };
+        let bytes =
+            unsafe { qjs::JS_GetArrayBuffer(self.ctx.as_raw().as_ptr(), &raw mut length, value.as_raw()) };
         let length = usize::try_from(length).unwrap_or(0);
         if bytes.is_null() && self.ctx.has_exception() {
             drop(self.ctx.catch());
@@ -621,7 +664,11 @@ impl<'js> Inspector<'_, 'js> {
     }
 
     fn error(&self, value: &Value<'js>) -> String {
-        let text = error_text(&self.error_name(value), &self.data_text(value, "message").unwrap_or_default(), &self.data_text(value, "stack").unwrap_or_default());
+        let text = error_text(
+            &self.error_name(value),
+            &self.data_text(value, "message").unwrap_or_default(),
+            &self.data_text(value, "stack").unwrap_or_default(),
+        );
         let text = if text.contains("\n    at ") { text } else { format!("[{text}]") };
         if self.indentation == 0 {
             return text;
@@ -672,7 +719,14 @@ impl<'js> Inspector<'_, 'js> {
     }
 
     /// On one line when it is short and shallow enough, else an entry a line.
-    fn join(&self, mut entries: Vec<String>, base: &str, braces: &(String, &str), array: Option<&Value<'js>>, depth: usize) -> String {
+    fn join(
+        &self,
+        mut entries: Vec<String>,
+        base: &str,
+        braces: &(String, &str),
+        array: Option<&Value<'js>>,
+        depth: usize,
+    ) -> String {
         let count = entries.len();
         if let Some(array) = array
             && count > 6
@@ -682,7 +736,8 @@ impl<'js> Inspector<'_, 'js> {
         let separator = if base.is_empty() { "" } else { " " };
         if self.current_depth - depth.min(self.current_depth) < COMPACT && entries.len() == count {
             let start = entries.len() + self.indentation + width(&braces.0) + width(base) + 10;
-            let total: usize = entries.iter().map(|entry| width(entry)).sum::<usize>() + entries.len() + start;
+            let total: usize =
+                entries.iter().map(|entry| width(entry)).sum::<usize>() + entries.len() + start;
             if total <= BREAK_LENGTH && !base.contains('\n') {
                 let joined = entries.join(", ");
                 if !joined.contains('\n') {
@@ -691,13 +746,24 @@ impl<'js> Inspector<'_, 'js> {
             }
         }
         let indent = format!("\n{}", " ".repeat(self.indentation));
-        format!("{base}{separator}{}{indent}  {}{indent}{}", braces.0, entries.join(&format!(",{indent}  ")), braces.1)
+        format!(
+            "{base}{separator}{}{indent}  {}{indent}{}",
+            braces.0,
+            entries.join(&format!(",{indent}  ")),
+            braces.1
+        )
     }
 
     /// Elements of a longer array side by side, in columns.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small counts"
+    )]
     fn columns(&self, entries: Vec<String>, array: &Value<'js>) -> Vec<String> {
-        let has_more = self.length(array) > MAX_ARRAY && entries.last().is_some_and(|last| last.starts_with("... "));
+        let has_more =
+            self.length(array) > MAX_ARRAY && entries.last().is_some_and(|last| last.starts_with("... "));
         let shown = entries.len() - usize::from(has_more);
         let widths: Vec<usize> = entries[..shown].iter().map(|entry| width(entry)).collect();
         let total: usize = widths.iter().map(|width| width + 2).sum();

@@ -3,7 +3,7 @@
 
 use rquickjs::{Array, Ctx, Filter, Function, Object, Value};
 
-use super::{class_name, text};
+use super::{array_length, class_name, text};
 
 /// Deepest nesting: every reader of the reply goes along with that.
 const MAX_DEPTH: usize = 100;
@@ -109,7 +109,7 @@ impl<'js> Writer<'js> {
 
     fn array(&mut self, array: &Array<'js>, depth: usize) -> Option<()> {
         self.push("[")?;
-        let length = array.len();
+        let length = array_length(&self.ctx, array.as_value());
         // Two bytes an element at least.
         if length > self.limit / 2 + 1 {
             return None;

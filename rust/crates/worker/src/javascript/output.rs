@@ -4,9 +4,11 @@ use e2bridge_protocol::worker::MAX_MESSAGE;
 
 use super::text;
 
-/// Most bytes that a stream, and most that all rich results together, may take inside the reply's JSON: two streams, the
-/// result, the rich results and an error stay below [`MAX_MESSAGE`].
+/// Most bytes that all rich results together may take inside the reply's JSON. Two streams, the result, the rich results and an
+/// error stay below [`MAX_MESSAGE`].
 pub(super) const MAX_JSON: usize = MAX_MESSAGE / 8;
+/// Most that one stream, or the result, may take there: twice what is kept of them, for escapes.
+pub(super) const MAX_STREAM_JSON: usize = MAX_MESSAGE / 4;
 /// Most rich results of a run.
 const MAX_RESULTS: usize = 1_000;
 
@@ -26,14 +28,18 @@ impl Stream {
         }
         let mut end = added.len().min(limit.saturating_sub(self.kept.len()));
         let json = text::json_length(&added[..added.floor_char_boundary(end)]);
-        if self.json + json > MAX_JSON {
-            let mut room = MAX_JSON - self.json;
-            end = added.bytes().take_while(|byte| {
-                let length = text::json_byte_length(*byte);
-                let fits = length <= room;
-                room -= if fits { length } else { room };
-                fits
-            }).count().min(end);
+        if self.json + json > MAX_STREAM_JSON {
+            let mut room = MAX_STREAM_JSON - self.json;
+            end = added
+                .bytes()
+                .take_while(|byte| {
+                    let length = text::json_byte_length(*byte);
+                    let fits = length <= room;
+                    room -= if fits { length } else { room };
+                    fits
+                })
+                .count()
+                .min(end);
         }
         let kept = text::head(added, end);
         self.json += text::json_length(kept);
@@ -89,7 +95,7 @@ impl Output {
     /// The head of a text that takes at most `room` bytes of JSON and no more than the limit of a stream.
     pub(super) fn cut(&mut self, text: &str, room: usize) -> String {
         let mut whole = Stream::default();
-        whole.json = MAX_JSON - room.min(MAX_JSON);
+        whole.json = MAX_STREAM_JSON - room.min(MAX_STREAM_JSON);
         self.dropped_bytes += whole.push(text, self.limit);
         whole.kept
     }
@@ -114,10 +120,10 @@ mod tests {
     #[test]
     fn what_json_blows_up_is_cut_earlier() {
         let mut output = Output::new(u64::MAX);
-        let text = "\u{1}".repeat(MAX_JSON);
+        let text = "\u{1}".repeat(MAX_STREAM_JSON);
         output.print(false, &text);
-        assert_eq!(output.stdout.kept.len(), MAX_JSON / 6);
-        assert_eq!(output.dropped_bytes as usize, text.len() - MAX_JSON / 6);
+        assert_eq!(output.stdout.kept.len(), MAX_STREAM_JSON / 6);
+        assert_eq!(output.dropped_bytes as usize, text.len() - MAX_STREAM_JSON / 6);
     }
 
     #[test]
@@ -126,7 +132,8 @@ mod tests {
         for _ in 0..10 {
             output.display(&"x".repeat(MAX_JSON / 4), Some("1".repeat(MAX_JSON / 2)), false);
         }
-        let total: usize = output.results.iter().map(|one| one.text.len() + one.json.as_ref().map_or(0, String::len)).sum();
+        let total: usize =
+            output.results.iter().map(|one| one.text.len() + one.json.as_ref().map_or(0, String::len)).sum();
         assert!(total <= MAX_JSON, "{total}");
         assert!(output.results[0].json.is_some());
     }

@@ -18,6 +18,8 @@ use super::{globals, inspect, json, text};
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 /// Most that the message and the stack of an error may take in a reply's JSON, each.
 const MAX_ERROR_JSON: usize = 1024 * 1024;
+/// Most that the result may take there.
+const MAX_RESULT_JSON: usize = 12 * 1024 * 1024;
 /// Name of the code in stacks.
 const FILE_NAME: &CStr = c"code.js";
 /// Jobs between two looks at the clock.
@@ -159,7 +161,11 @@ impl Intrinsics {
         })
     }
 
-    fn call<'js>(ctx: &Ctx<'js>, function: &Persistent<Function<'static>>, this: &Value<'js>) -> Option<Value<'js>> {
+    fn call<'js>(
+        ctx: &Ctx<'js>,
+        function: &Persistent<Function<'static>>,
+        this: &Value<'js>,
+    ) -> Option<Value<'js>> {
         let result = function.clone().restore(ctx).and_then(|function| function.call((This(this.clone()),)));
         if result.is_err() {
             drop(ctx.catch());
@@ -167,11 +173,21 @@ impl Intrinsics {
         result.ok()
     }
 
-    fn text<'js>(ctx: &Ctx<'js>, function: &Persistent<Function<'static>>, this: &Value<'js>) -> Option<String> {
-        Intrinsics::call(ctx, function, this).filter(Value::is_string).and_then(|value| text::of_primitive(ctx, &value))
+    fn text<'js>(
+        ctx: &Ctx<'js>,
+        function: &Persistent<Function<'static>>,
+        this: &Value<'js>,
+    ) -> Option<String> {
+        Intrinsics::call(ctx, function, this)
+            .filter(Value::is_string)
+            .and_then(|value| text::of_primitive(ctx, &value))
     }
 
-    fn members<'js>(ctx: &Ctx<'js>, for_each: &Persistent<Function<'static>>, this: &Value<'js>) -> (usize, Vec<(Value<'js>, Value<'js>)>) {
+    fn members<'js>(
+        ctx: &Ctx<'js>,
+        for_each: &Persistent<Function<'static>>,
+        this: &Value<'js>,
+    ) -> (usize, Vec<(Value<'js>, Value<'js>)>) {
         let found = Rc::new(RefCell::new((0, Vec::new())));
         let sink = Rc::clone(&found);
         let visit = Function::new(ctx.clone(), move |member: Value<'js>, key: Value<'js>| {
@@ -181,9 +197,8 @@ impl Intrinsics {
                 found.1.push((key, member));
             }
         });
-        let result = visit.and_then(|visit| {
-            for_each.clone().restore(ctx)?.call::<_, ()>((This(this.clone()), visit))
-        });
+        let result =
+            visit.and_then(|visit| for_each.clone().restore(ctx)?.call::<_, ()>((This(this.clone()), visit)));
         if result.is_err() {
             drop(ctx.catch());
         }
@@ -191,7 +206,11 @@ impl Intrinsics {
     }
 
     /// Size and first entries.
-    pub(super) fn map_entries<'js>(&self, ctx: &Ctx<'js>, map: &Value<'js>) -> (usize, Vec<(Value<'js>, Value<'js>)>) {
+    pub(super) fn map_entries<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        map: &Value<'js>,
+    ) -> (usize, Vec<(Value<'js>, Value<'js>)>) {
         Intrinsics::members(ctx, &self.map_for_each, map)
     }
 
@@ -202,7 +221,9 @@ impl Intrinsics {
     }
 
     pub(super) fn date_text<'js>(&self, ctx: &Ctx<'js>, date: &Value<'js>) -> String {
-        let valid = Intrinsics::call(ctx, &self.date_value, date).and_then(|value| value.as_number()).is_some_and(f64::is_finite);
+        let valid = Intrinsics::call(ctx, &self.date_value, date)
+            .and_then(|value| value.as_number())
+            .is_some_and(f64::is_finite);
         let text = if valid { Intrinsics::text(ctx, &self.date_to_iso, date) } else { None };
         text.unwrap_or_else(|| "Invalid Date".to_owned())
     }
@@ -216,7 +237,12 @@ impl Intrinsics {
     }
 
     /// The primitive inside `new Number(1)` and the like.
-    pub(super) fn unboxed<'js>(&self, ctx: &Ctx<'js>, object: &Value<'js>, class: &str) -> Option<Value<'js>> {
+    pub(super) fn unboxed<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        object: &Value<'js>,
+        class: &str,
+    ) -> Option<Value<'js>> {
         let (_, value_of) = self.unboxing.iter().find(|(name, _)| *name == class)?;
         Intrinsics::call(ctx, value_of, object).filter(|value| !value.is_object())
     }
@@ -261,15 +287,17 @@ impl Realm {
         let watched = Rc::clone(&state);
         runtime.set_interrupt_handler(Some(Box::new(move || watched.is_over())));
         let told = Rc::clone(&state);
-        runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, is_handled| {
-            let promise = Persistent::save(&ctx, promise);
-            let mut rejections = told.rejections.borrow_mut();
-            if is_handled {
-                rejections.retain(|(known, _)| *known != promise);
-            } else {
-                rejections.push((promise, Persistent::save(&ctx, reason)));
-            }
-        })));
+        runtime.set_host_promise_rejection_tracker(Some(Box::new(
+            move |ctx, promise, reason, is_handled| {
+                let promise = Persistent::save(&ctx, promise);
+                let mut rejections = told.rejections.borrow_mut();
+                if is_handled {
+                    rejections.retain(|(known, _)| *known != promise);
+                } else {
+                    rejections.push((promise, Persistent::save(&ctx, reason)));
+                }
+            },
+        )));
         Ok(Realm { context, runtime, state })
     }
 
@@ -290,7 +318,7 @@ impl Realm {
             error.name = output.cut(&error.name, MAX_ERROR_JSON);
         }
         if let Some(result) = &outcome.result {
-            outcome.result = Some(output.cut(result, MAX_JSON));
+            outcome.result = Some(output.cut(result, MAX_RESULT_JSON));
         }
         outcome.stdout = output.stdout.kept;
         outcome.stderr = output.stderr.kept;
@@ -308,18 +336,22 @@ impl Realm {
         match end {
             _ if self.state.timed_out.get() => {}
             End::TimedOut => {}
-            End::Value(value) if request.call.is_some() => match text::of_primitive(ctx, &value).filter(|_| value.is_string()) {
-                Some(text) => outcome.result = Some(text),
-                None => {
-                    let function = request.call.as_ref().map_or("", |call| call.function.as_str());
-                    outcome.error = Some(Failure::own("TypeError", &format!("{function} did not return a string")));
+            End::Value(value) if request.call.is_some() => {
+                match text::of_primitive(ctx, &value).filter(|_| value.is_string()) {
+                    Some(text) => outcome.result = Some(text),
+                    None => {
+                        let function = request.call.as_ref().map_or("", |call| call.function.as_str());
+                        outcome.error =
+                            Some(Failure::own("TypeError", &format!("{function} did not return a string")));
+                    }
                 }
-            },
+            }
             End::Value(value) if value.is_undefined() => {}
             End::Value(value) => outcome.result = Some(self.state.display(ctx, &value, true)),
             End::Thrown(thrown) => outcome.error = Some(self.failure(ctx, &thrown)),
             End::Stalled => {
-                outcome.error = Some(Failure::own("Error", "the code awaits a promise that nothing is left to settle"));
+                outcome.error =
+                    Some(Failure::own("Error", "the code awaits a promise that nothing is left to settle"));
             }
         }
         // Showing the result can run code, too.
@@ -329,8 +361,10 @@ impl Realm {
             outcome.error = None;
             self.state.output.borrow_mut().results.retain(|result| !result.is_main_result);
         }
-        outcome.out_of_memory =
-            outcome.error.as_ref().is_some_and(|error| error.name == "InternalError" && error.value == "out of memory");
+        outcome.out_of_memory = outcome
+            .error
+            .as_ref()
+            .is_some_and(|error| error.name == "InternalError" && error.value == "out of memory");
         outcome
     }
 
@@ -344,7 +378,13 @@ impl Realm {
         source.push(0);
         // SAFETY: the context is alive; the source is `length` bytes and a terminating zero; the name is a C string.
         let value = unsafe {
-            let value = qjs::JS_Eval(ctx.as_raw().as_ptr(), source.as_ptr().cast(), length as _, FILE_NAME.as_ptr(), flags as _);
+            let value = qjs::JS_Eval(
+                ctx.as_raw().as_ptr(),
+                source.as_ptr().cast(),
+                length as _,
+                FILE_NAME.as_ptr(),
+                flags as _,
+            );
             Value::from_raw(ctx.clone(), value)
         };
         drop(source);
@@ -354,7 +394,9 @@ impl Realm {
         let mut end = self.settle(ctx, value);
         if awaits && let End::Value(wrapped) = &end {
             // Asynchronous code answers an object that holds its value, lest a promise in it be awaited unasked.
-            let inner = wrapped.as_object().map_or(Ok(wrapped.clone()), |object| object.get::<_, Value<'js>>("value"));
+            let inner = wrapped
+                .as_object()
+                .map_or(Ok(wrapped.clone()), |object| object.get::<_, Value<'js>>("value"));
             end = match inner {
                 Ok(inner) => self.settle(ctx, inner),
                 Err(_) => self.thrown(ctx),
@@ -369,7 +411,10 @@ impl Realm {
             Err(_) => return self.thrown(ctx),
         };
         let Some(function) = function.into_function() else {
-            let _ = rquickjs::Exception::throw_type(ctx, &format!("the code defines no function {}", call.function));
+            let _ = rquickjs::Exception::throw_type(
+                ctx,
+                &format!("the code defines no function {}", call.function),
+            );
             return self.thrown(ctx);
         };
         let arguments = rquickjs::function::Rest(call.arguments.clone());
@@ -411,7 +456,9 @@ impl Realm {
         }
         match promise {
             None => End::Value(value),
-            Some(promise) if promise.state() == PromiseState::Resolved => End::Value(promise_result(ctx, &promise)),
+            Some(promise) if promise.state() == PromiseState::Resolved => {
+                End::Value(promise_result(ctx, &promise))
+            }
             Some(_) => End::Stalled,
         }
     }
@@ -461,7 +508,11 @@ impl Realm {
     fn failure<'js>(&self, ctx: &Ctx<'js>, thrown: &Value<'js>) -> Failure {
         let Some(error) = thrown.as_object().filter(|_| thrown.is_error()) else {
             let value = self.state.display_text(ctx, thrown);
-            return Failure { name: "Error".to_owned(), traceback: format!("Uncaught {}", self.state.inspect(ctx, thrown)), value };
+            return Failure {
+                name: "Error".to_owned(),
+                traceback: format!("Uncaught {}", self.state.inspect(ctx, thrown)),
+                value,
+            };
         };
         let property = |name: &str| {
             let value: rquickjs::Result<Value<'js>> = error.get(name);
@@ -477,5 +528,10 @@ impl Realm {
 
 fn promise_result<'js>(ctx: &Ctx<'js>, promise: &Promise<'js>) -> Value<'js> {
     // SAFETY: the context is alive and the promise one of its runtime; the answer is a reference of our own.
-    unsafe { Value::from_raw(ctx.clone(), qjs::JS_PromiseResult(ctx.as_raw().as_ptr(), promise.as_value().as_raw())) }
+    unsafe {
+        Value::from_raw(
+            ctx.clone(),
+            qjs::JS_PromiseResult(ctx.as_raw().as_ptr(), promise.as_value().as_raw()),
+        )
+    }
 }

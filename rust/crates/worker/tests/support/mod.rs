@@ -44,6 +44,11 @@ enum Process {
 impl Worker {
     /// The embedded engine, in a forked child.
     pub fn javascript() -> Worker {
+        // A forked child goes on with the stack of the thread that forked; a sandbox's is that of a process, 8 MiB.
+        std::thread::Builder::new().stack_size(8 << 20).spawn(Worker::fork).unwrap().join().unwrap()
+    }
+
+    fn fork() -> Worker {
         let (near, far) = UnixStream::pair().unwrap();
         // SAFETY: the child calls only what this crate promises to work in a forked process, and never returns.
         let pid = unsafe { libc::fork() };
