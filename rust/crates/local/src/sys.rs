@@ -195,3 +195,73 @@ pub(crate) fn online_processors() -> u32 {
     let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
     u32::try_from(count).unwrap_or(1).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// Runs a shell that reads its script from, and writes to, the descriptor that stands for `/dev/null`.
+    fn shell(script: &str) -> (String, Started) {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let (control, _control_far) = rustix::pipe::pipe().unwrap();
+        let program = OwnedFd::from(File::open("/bin/sh").unwrap());
+        let started = start_program(&program, c"double", &control, &OwnedFd::from(far)).unwrap();
+        near.write_all(script.as_bytes()).unwrap();
+        near.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut output = String::new();
+        near.read_to_string(&mut output).unwrap();
+        (output, started)
+    }
+
+    #[test]
+    fn the_program_starts_with_nothing_but_what_it_is_given() {
+        // Neither this descriptor nor this variable is to reach it.
+        let (leak, _end) = rustix::pipe::pipe().unwrap();
+        let (output, started) = shell(
+            "pwd; cd /proc/$$; ls fd; tr '\\0' '\\n' <environ; grep -E '^Sig(Blk|Cgt|Ign)|^Umask' status; echo session $(cut -d' ' -f6 stat) $$\n",
+        );
+        drop(leak);
+        assert!(wait(&started.pidfd, true));
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[..5], ["/", "0", "1", "2", "3"], "{output}");
+        assert_eq!(lines[5], "Umask:\t0077", "an empty environment\n{output}");
+        for name in ["SigBlk", "SigIgn"] {
+            assert!(lines.contains(&format!("{name}:\t0000000000000000").as_str()), "{output}");
+        }
+        let session: Vec<&str> = lines.last().unwrap().split(' ').collect();
+        assert_eq!(session[1], session[2], "it leads a session\n{output}");
+        assert_eq!(session[2], started.pid.to_string());
+    }
+
+    #[test]
+    fn it_is_waited_for_by_its_pidfd_and_once() {
+        let (_, started) = shell("exit 0\n");
+        assert!(wait(&started.pidfd, true));
+        assert!(!wait(&started.pidfd, true), "it was taken before");
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_an_error_and_no_process() {
+        let (control, _far) = rustix::pipe::pipe().unwrap();
+        let null = OwnedFd::from(File::options().read(true).write(true).open("/dev/null").unwrap());
+        let program = OwnedFd::from(File::open("/dev/null").unwrap());
+        let (step, error) = start_program(&program, c"double", &control, &null).err().unwrap();
+        assert_eq!((step, error.raw_os_error()), ("execveat", Some(libc::EACCES)));
+    }
+
+    #[test]
+    fn signals_are_blocked_only_meanwhile() {
+        let blocked = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            status.lines().find(|line| line.starts_with("SigBlk")).unwrap().to_owned()
+        };
+        let before = blocked();
+        let meanwhile = with_signals_blocked(blocked);
+        assert_ne!(meanwhile, before);
+        assert_eq!(blocked(), before);
+    }
+}

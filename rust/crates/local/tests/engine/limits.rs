@@ -1,0 +1,121 @@
+//! Limits are enforced, not stored.
+
+use std::time::{Duration, Instant};
+
+use e2bridge_core::request::{CreateSandbox, ExecuteProcess};
+use e2bridge_core::{Backend, CancelToken};
+use e2bridge_local::LocalBackend;
+
+use crate::harness::{create, open, sh, try_sh};
+
+fn create_with(engine: &LocalBackend, memory_mb: i64, cpus: i64) -> String {
+    let request = CreateSandbox::new("limited", None, None, Some(memory_mb), Some(cpus)).unwrap();
+    engine.create_sandbox(&request, &CancelToken::new()).unwrap().sandbox_id
+}
+
+/// Takes `mib` MiB of memory in a shell that has no other tool for it: `tail` keeps a line that does not end.
+fn hog(mib: u32) -> String {
+    format!("head -c {mib}m /dev/zero | tail | wc -c")
+}
+
+#[test]
+fn a_program_beyond_the_memory_limit_is_ended_and_said_to_be_so() {
+    let Some(engine) = open() else { return };
+    let id = create_with(&engine, 64, 1);
+    let fine = sh(&engine, &id, &hog(8));
+    assert!(!fine.out_of_memory, "{fine:?}");
+    let result = sh(&engine, &id, &hog(256));
+    let by_cgroup = engine.sandbox_status(&id).unwrap().isolation.memory.starts_with("cgroup");
+    assert_ne!(result.stdout.trim(), (256_u32 << 20).to_string(), "{result:?}");
+    assert_eq!(result.out_of_memory, by_cgroup, "{result:?}");
+    assert_eq!(sh(&engine, &id, "echo alive").stdout, "alive\n");
+    let later = sh(&engine, &id, "true");
+    assert!(!later.out_of_memory, "a later one is not blamed");
+    let metrics = engine.sandbox_status(&id).unwrap().metrics;
+    if by_cgroup {
+        assert!(metrics.memory_peak_bytes.unwrap() <= 64 << 20, "{metrics:?}");
+    }
+}
+
+#[test]
+fn files_count_as_memory_and_are_bounded_before_it() {
+    let Some(engine) = open() else { return };
+    let id = create_with(&engine, 64, 1);
+    let result = sh(&engine, &id, "head -c 100m /dev/zero >big; echo $?; wc -c <big");
+    assert!(result.stderr.contains("No space left"), "{result:?}");
+    assert!(!result.out_of_memory);
+    let written: u64 = result.stdout.lines().last().unwrap().trim().parse().unwrap();
+    assert!(written <= 32 << 20, "{written}");
+    let many = sh(&engine, &id, "rm big; i=0; while [ $i -lt 20000 ] && : >f$i; do i=$((i+1)); done 2>/dev/null; echo $i");
+    let made: u64 = many.stdout.trim().parse().unwrap();
+    assert!((500..10_000).contains(&made), "{made} files");
+}
+
+#[test]
+fn one_processor_is_one_processor() {
+    let Some(engine) = open() else { return };
+    let id = create_with(&engine, 64, 1);
+    let began = Instant::now();
+    let result = try_sh(&engine, &id, "(while :; do :; done) & (while :; do :; done) & wait", 3).unwrap();
+    let wall = began.elapsed().as_secs_f64();
+    assert!(result.timed_out);
+    let cpu = engine.sandbox_status(&id).unwrap().metrics.cpu_seconds.unwrap();
+    assert!(cpu <= wall * 1.15, "{cpu} s of processor time in {wall} s");
+    assert!(cpu >= wall * 0.3, "{cpu} s of processor time in {wall} s: the program hardly ran");
+}
+
+#[test]
+fn a_fork_bomb_stays_inside() {
+    let Some(engine) = open() else { return };
+    let (bombed, beside) = (create(&engine).sandbox_id, create(&engine).sandbox_id);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let bomb = scope.spawn(|| try_sh(&engine, &bombed, "b() { b | b & b; }; b 2>/dev/null", 3));
+        std::thread::sleep(Duration::from_millis(1_000));
+        for _ in 0..10 {
+            let result = try_sh(&engine, &beside, "echo beside", 20).unwrap();
+            assert_eq!(result.stdout, "beside\n");
+        }
+        let processes = engine.sandbox_status(&bombed).unwrap().metrics.processes;
+        assert!(processes.is_none_or(|processes| processes <= 256), "{processes:?}");
+        // It is over when the first shell has ended or the time has passed; both are results.
+        bomb.join().unwrap().unwrap();
+    });
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    let began = Instant::now();
+    engine.terminate_sandbox(&bombed, true).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_sandbox_without_processes_left_says_so_and_recovers() {
+    let Some(engine) = open() else { return };
+    let id = create(&engine).sandbox_id;
+    sh(&engine, &id, "i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; true");
+    let request = ExecuteProcess::new(&id, "true", None, Some(5), None).unwrap();
+    // Either there is just room for one more, or the limit is named.
+    if let Err(error) = engine.execute_process(&request, &CancelToken::new()) {
+        assert_eq!(error.code(), e2bridge_core::Code::LimitExceeded, "{error}");
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(sh(&engine, &id, "echo again").stdout, "again\n");
+}
+
+#[test]
+fn figures_follow_what_happens() {
+    let Some(engine) = open() else { return };
+    let id = create(&engine).sandbox_id;
+    let before = engine.sandbox_status(&id).unwrap();
+    sh(&engine, &id, "head -c 10m /dev/zero >file; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done");
+    let after = engine.sandbox_status(&id).unwrap();
+    assert!(after.metrics.disk_used_bytes.unwrap() >= 10 << 20, "{after:?}");
+    assert!(after.metrics.memory_bytes.unwrap() >= 10 << 20, "{after:?}");
+    assert!(after.metrics.cpu_seconds.unwrap() > before.metrics.cpu_seconds.unwrap());
+    assert_eq!(after.metrics.executions, before.metrics.executions + 1);
+    // Within 100 ms the same sample is answered.
+    let again = engine.sandbox_status(&id).unwrap();
+    let third = engine.sandbox_status(&id).unwrap();
+    assert_eq!(again.sampled_at, third.sampled_at);
+    std::thread::sleep(Duration::from_millis(120));
+    assert_ne!(engine.sandbox_status(&id).unwrap().sampled_at, third.sampled_at);
+}
