@@ -1,5 +1,6 @@
 package io.e2bridge.internal;
 
+import java.util.concurrent.Callable;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.SynchronousQueue;
@@ -8,17 +9,26 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Platform threads that make the calls of virtual threads, because a downcall that blocks would take the carrier with it. At
- * most {@link #MOST_CALLS} calls run at once, further ones wait on their virtual threads. Idle threads end after two seconds;
- * they are daemons.
+ * Platform threads that make the calls of virtual threads, because a downcall that blocks would take the carrier with it. The
+ * number of calls at once is bounded, further ones wait on their virtual threads. Idle threads end after two seconds; they are
+ * daemons.
  */
 final class CallPool {
-    /** Calls of virtual threads in native code at once, over all clients. */
-    static final int MOST_CALLS = 256;
+    /** Calls at once that may wait for what runs in a sandbox, over all clients. */
+    static final int MOST_WAITING_CALLS = 256;
 
-    private static final Semaphore PERMITS = new Semaphore(MOST_CALLS);
+    /** Other calls at once. They have room of their own, so that ending something never queues behind what it would end. */
+    static final int MOST_OTHER_CALLS = 64;
+
+    /** The room for calls that may wait. */
+    static final Semaphore WAITING = new Semaphore(MOST_WAITING_CALLS);
+
+    /** The room for the others. */
+    static final Semaphore OTHERS = new Semaphore(MOST_OTHER_CALLS);
+
     private static final AtomicLong THREADS = new AtomicLong();
-    // The permits are the bound: a thread that has just answered may not be idle yet when its permit is taken again.
+
+    // The rooms are the bound: a thread that has just answered may not be idle yet when its place is taken again.
     private static final ThreadPoolExecutor THREAD_POOL = new ThreadPoolExecutor(
             0, Integer.MAX_VALUE, 2, TimeUnit.SECONDS, new SynchronousQueue<>(), work -> {
                 Thread thread = new Thread(null, work, "e2bridge-call-" + THREADS.incrementAndGet(), 0, false);
@@ -28,28 +38,13 @@ final class CallPool {
 
     private CallPool() {}
 
-    /** Waits for room. An interrupt ends the wait. */
-    static void enter() throws InterruptedException {
-        PERMITS.acquire();
-    }
-
-    /** Waits for room, whatever happens. */
-    static void enterUninterruptibly() {
-        PERMITS.acquireUninterruptibly();
-    }
-
-    /** Gives the room back. */
-    static void leave() {
-        PERMITS.release();
-    }
-
     /** Runs a task on a thread of the pool. */
     static void start(Runnable task) {
         THREAD_POOL.execute(task);
     }
 
-    /** A task of the pool for its caller to wait on. */
-    static <T> FutureTask<T> submit(java.util.concurrent.Callable<T> work) {
+    /** {@return a task of the pool for its caller to wait on} */
+    static <T> FutureTask<T> submit(Callable<T> work) {
         FutureTask<T> task = new FutureTask<>(work);
         start(task);
         return task;

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 
@@ -467,6 +468,9 @@ public final class NativeCalls {
             // A closed client ends its calls by itself.
             return status != E2BridgeNative.E2B_STATUS_OK()
                     || readTree(document).path("cancelled").asBoolean();
+        } catch (E2BException unreadable) {
+            // This may be somebody else's thread, which only called interrupt().
+            return true;
         }
     }
 
@@ -511,15 +515,16 @@ public final class NativeCalls {
     }
 
     private static Answer handOver(Interrupt interrupt, long client, long number, Downcall downcall) {
-        if (interrupt == Interrupt.CANCELS) {
+        Semaphore room = interrupt == Interrupt.NOTHING ? CallPool.OTHERS : CallPool.WAITING;
+        if (interrupt == Interrupt.NOTHING) {
+            room.acquireUninterruptibly();
+        } else {
             try {
-                CallPool.enter();
+                room.acquire();
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw cancelledAtEntry();
             }
-        } else {
-            CallPool.enterUninterruptibly();
         }
         boolean interrupted = false;
         try {
@@ -537,7 +542,7 @@ public final class NativeCalls {
         } catch (ExecutionException e) {
             throw rethrown(e.getCause());
         } finally {
-            CallPool.leave();
+            room.release();
             if (interrupted) {
                 Thread.currentThread().interrupt();
             }
