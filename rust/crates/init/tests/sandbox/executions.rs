@@ -20,7 +20,7 @@ fn ends_in_time(spawn: Spawn) {
     let exit = outcome.exit();
     assert!(exit.timed_out && exit.signal == Some(9) && exit.exit_code.is_none(), "{exit:?}");
     assert_eq!(sandbox.statistics().processes, 1, "something is left");
-    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(6), "{took:?}");
     // The sandbox is as good as new.
     assert_eq!(sandbox.output("echo fine"), "fine\n");
 }
@@ -262,19 +262,15 @@ fn a_long_request_comes_in_pieces() {
 #[test]
 fn the_background_lives_on_and_keeps_writing() {
     let sandbox = sandbox!();
-    let began = Instant::now();
     // Writes far more than a pipe holds after its parent, and the library, have gone.
     let outcome = sandbox.shell(
-        "(sleep 0.2; yes | head -c 3000000; yes | head -c 3000000 >&2; echo done > /tmp/done) & echo started",
-    );
-    assert!(
-        began.elapsed() < Duration::from_millis(190),
-        "it waited for the background: {:?}",
-        began.elapsed()
+        "(while ! test -e /tmp/go; do sleep 0.01; done; yes | head -c 3000000; yes | head -c 3000000 >&2; \
+         echo done > /tmp/done) & echo started",
     );
     assert_eq!((outcome.exit().exit_code, outcome.text()), (Some(0), "started\n"));
     assert!(sandbox.statistics().processes > 1);
     assert_eq!(sandbox.statistics().running, 0);
+    sandbox.output("touch /tmp/go");
     until(&sandbox, "test -e /tmp/done");
     sandbox.wait_until_idle();
 }
@@ -330,11 +326,12 @@ fn a_background_on_the_move_ends_with_its_kill() {
     let (outcome, execution) = sandbox.spawn(own_program("hop")).wait_and_keep();
     assert_eq!(outcome.exit().exit_code, Some(0));
     let newest = || sandbox.output("echo $$").trim().parse::<i32>().unwrap();
-    let before = newest();
-    std::thread::sleep(Duration::from_millis(50));
-    let moved = newest() - before;
+    let (began, before) = (Instant::now(), newest());
     // Process ids start again at the end of their range.
-    assert!(!(0..20).contains(&moved), "it does not move: {moved}");
+    while (0..200).contains(&(newest() - before)) {
+        assert!(began.elapsed() < Duration::from_secs(10), "it does not move");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     execution.kill();
     sandbox.wait_until_idle();
 }
@@ -418,7 +415,7 @@ fn who_kills_his_shepherd_ends_himself() {
         let exit = sandbox.shell(script).exit();
         assert_eq!((exit.signal, exit.exit_code, exit.timed_out), (Some(9), None, false));
         assert_eq!(sandbox.statistics().processes, 1);
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(began.elapsed() < Duration::from_secs(5));
     }
     // From another execution, and long after the end of its program.
     let shepherd = sandbox.output("sleep 1000 > /dev/null 2>&1 & echo $PPID");
@@ -504,14 +501,14 @@ fn shutdown_gives_the_grace_it_is_told() {
     };
     let sandbox = sandbox!();
     let (clean, took) = shut_down(&sandbox, 5000);
-    assert!(clean && took < Duration::from_millis(500), "{took:?}");
+    assert!(clean && took < Duration::from_secs(4), "{took:?}");
     let sandbox = sandbox!();
     let running = sandbox
         .spawn(shell("trap 'echo bye; exit 0' TERM; echo ready > /tmp/ready; while :; do sleep 0.01; done"));
     sandbox.output("setsid sleep 1000 > /dev/null 2>&1 &");
     until(&sandbox, "test -e /tmp/ready");
     let (clean, took) = shut_down(&sandbox, 5000);
-    assert!(clean && took < Duration::from_secs(2), "{took:?}");
+    assert!(clean && took < Duration::from_secs(4), "{took:?}");
     let outcome = running.wait();
     assert_eq!((outcome.exit().exit_code, outcome.text()), (Some(0), "bye\n"));
 
@@ -549,10 +546,16 @@ fn figures_are_true() {
     assert!((1_000_000..1_100_000).contains(&grown), "{grown}");
     assert_eq!(after.disk_used_inodes, idle.disk_used_inodes + 1);
     let execution = sandbox.spawn(shell("while :; do :; done"));
-    std::thread::sleep(Duration::from_millis(300));
-    let busy = sandbox.statistics();
-    assert_eq!((busy.processes, busy.running), (3, 1));
-    assert!(busy.cpu_us > after.cpu_us + 100_000, "{busy:?}");
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let busy = sandbox.statistics();
+        if busy.cpu_us > after.cpu_us + 150_000 {
+            assert_eq!((busy.processes, busy.running), (3, 1));
+            break;
+        }
+        assert!(Instant::now() < until, "{busy:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     execution.kill();
     let exit = execution.wait().exit();
     assert!(exit.cpu_us > 100_000, "{exit:?}");
