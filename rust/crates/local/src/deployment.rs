@@ -25,6 +25,7 @@ use crate::execution::RunningProcess;
 use crate::health::ask::ask_all;
 use crate::sandbox::Sandbox;
 use crate::sys::with_signals_blocked;
+use crate::templates::ResolvedTemplate;
 use crate::wait::cancelled;
 
 mod launch;
@@ -75,6 +76,8 @@ struct Helper {
 struct Plan {
     id: String,
     request: DeployTemplate,
+    /// Kept, so that all instances are of one version of it.
+    template: ResolvedTemplate,
     env: Vec<(String, String)>,
 }
 
@@ -162,11 +165,11 @@ pub(crate) fn deploy(
 ) -> Result<DeploymentCreated> {
     let template = engine.templates.resolve("template_name", &request.template_name)?;
     let env = environment(request)?;
-    let plan = Plan { id: new_id(IdKind::Deployment)?, request: request.clone(), env };
+    let plan = Plan { id: new_id(IdKind::Deployment)?, request: request.clone(), template, env };
     let count = usize::try_from(request.instances).unwrap_or(usize::MAX);
     let (mut instances, mut agents) = (Vec::with_capacity(count), Vec::new());
     let mut failed = None;
-    for (number, outcome) in launch(engine, &plan, &template, 0..count, true, token) {
+    for (number, outcome) in launch(engine, &plan, 0..count, true, token) {
         match outcome {
             Ok(mut launched) => {
                 agents.extend(launched.agent.take());
@@ -192,11 +195,12 @@ pub(crate) fn deploy(
         plan,
     };
     let (deployment_id, sandbox_ids) = (deployment.plan.id.clone(), deployment.lock().ids());
+    let template = deployment.plan.template.name().to_owned();
     engine.deployments.registry().alive.insert(deployment_id.clone(), Arc::new(deployment));
     Ok(DeploymentCreated {
         deployment_id,
         status: "deployed".to_owned(),
-        template: template.name().to_owned(),
+        template,
         category: request.category.clone(),
         instances: sandbox_ids.len(),
         sandbox_ids,
@@ -285,13 +289,10 @@ impl Deployment {
         count: usize,
         token: &CancelToken,
     ) -> Result<Vec<InstanceFailure>> {
-        let template = engine.templates.resolve("deployment_id", &self.plan.request.template_name)?;
         let before = state.instances.len();
         let numbers = state.numbers(count);
         let mut failures = Vec::new();
-        for (position, (_, outcome)) in
-            launch(engine, &self.plan, &template, numbers, false, token).enumerate()
-        {
+        for (position, (_, outcome)) in launch(engine, &self.plan, numbers, false, token).enumerate() {
             match outcome {
                 Ok(launched) => state.instances.push(Instance::new(launched)),
                 Err(error) => failures.push(InstanceFailure {
@@ -502,8 +503,9 @@ fn environment(request: &DeployTemplate) -> Result<Vec<(String, String)>> {
 }
 
 /// The request for one instance.
-fn instance_request(plan: &Plan, template_name: &str, number: usize) -> CreateSandbox {
+fn instance_request(plan: &Plan, number: usize) -> CreateSandbox {
     // Names have at most 64 bytes, all of them ASCII.
+    let template_name = plan.template.name();
     let stem = &template_name[..template_name.len().min(56)];
     CreateSandbox {
         name: format!("{stem}-{number}"),

@@ -51,6 +51,8 @@ pub(crate) struct CreateOptions {
     pub(crate) env: Vec<(String, String)>,
     /// Deployment that it belongs to.
     pub(crate) deployment_id: Option<String>,
+    /// The template that the request names, when it was looked up before.
+    pub(crate) template: Option<ResolvedTemplate>,
 }
 
 /// The engine of one client. Shared by every thread that calls it, and by its background thread.
@@ -250,7 +252,10 @@ impl Engine {
         token: &CancelToken,
     ) -> Result<Arc<Sandbox>> {
         self.check_open()?;
-        let template = self.templates.resolve("template", &request.template)?;
+        let template = match &options.template {
+            Some(template) => template.clone(),
+            None => self.templates.resolve("template", &request.template)?,
+        };
         let limits = self.limits(template.base(), request.memory_mb, request.cpu_count)?;
         template.check_fits(u64::from(limits.disk_mb) << 20, inodes(limits.disk_mb))?;
         let pooled = if limits == self.default_limits(template.base()) {

@@ -16,7 +16,6 @@ use crate::engine::{CreateOptions, Engine};
 use crate::execution::{HOME, ProcessSpec, RunningProcess, signal_name};
 use crate::sandbox::Sandbox;
 use crate::sys::with_signals_blocked;
-use crate::templates::ResolvedTemplate;
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// How long a start command must not fail.
@@ -43,7 +42,6 @@ type Outcome = Result<Launched>;
 pub(super) fn launch(
     engine: &Arc<Engine>,
     plan: &Plan,
-    template: &ResolvedTemplate,
     numbers: Range<usize>,
     all_or_none: bool,
     token: &CancelToken,
@@ -54,7 +52,7 @@ pub(super) fn launch(
             // What ended the attempt before would end this one, too.
             Some(Err(error)) if all_or_none || is_final(error.code()) => Err(error.clone()),
             _ if token.is_cancelled() => Err(cancelled()),
-            _ => sandbox(engine, plan, template, number, token),
+            _ => sandbox(engine, plan, number, token),
         };
         outcomes.push(outcome);
     }
@@ -78,20 +76,15 @@ fn is_final(code: Code) -> bool {
     )
 }
 
-fn sandbox(
-    engine: &Arc<Engine>,
-    plan: &Plan,
-    template: &ResolvedTemplate,
-    number: usize,
-    token: &CancelToken,
-) -> Outcome {
+fn sandbox(engine: &Arc<Engine>, plan: &Plan, number: usize, token: &CancelToken) -> Outcome {
     let mut env = plan.env.clone();
     env.retain(|(name, _)| name != DEPLOYMENT && name != INSTANCE);
     env.push((DEPLOYMENT.to_owned(), plan.id.clone()));
     env.push((INSTANCE.to_owned(), number.to_string()));
-    let request = instance_request(plan, template.name(), number);
-    let sandbox =
-        engine.create(&request, CreateOptions { env, deployment_id: Some(plan.id.clone()) }, token)?;
+    let request = instance_request(plan, number);
+    let options =
+        CreateOptions { env, deployment_id: Some(plan.id.clone()), template: Some(plan.template.clone()) };
+    let sandbox = engine.create(&request, options, token)?;
     Ok(Launched { sandbox, start_command: None, agent: None })
 }
 
