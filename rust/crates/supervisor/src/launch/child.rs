@@ -1,0 +1,215 @@
+//! The clone's part of a launch: what remains to be done inside, then every way back is closed, then init.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+
+use e2bridge_protocol::socket;
+use landlock::{
+    ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, RestrictionStatus,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountFlags, mount, mount_bind};
+use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Uid};
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, SecureComputingMode, UnshareFlags,
+};
+
+use super::{Prepared, PreparedCarried, shown};
+use crate::message::{At, CloneCommand, CloneReport, Order, Step};
+use crate::plan::{self, PLACES, SCRATCH, USER_ID};
+use crate::sys;
+
+/// Newest Landlock ABI whose rights have been tried with this set of rules.
+const TRIED_LANDLOCK_ABI: ABI = ABI::V7;
+
+/// Badness added when the whole machine runs out of memory: sandboxes end before the service that owns them.
+const OOM_SCORE: &str = "500";
+
+/// Namespaces of which nobody inside may make another one. `user` alone would do, because there is no capability for the others.
+const FURTHER_NAMESPACES: [&str; 8] = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"];
+
+/// Runs the clone of a zygote: confinement, then init. Descriptors: where to report, and init's control socket.
+pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: RawFd) -> ! {
+    let [status, control] = sys::keep_only([status, control]);
+    let report = match confine(prepared, order, status.as_fd()) {
+        Ok(landlock_abi) => CloneReport::Confined { landlock_abi },
+        Err(step) => CloneReport::Failed(step),
+    };
+    let confined = matches!(report, CloneReport::Confined { .. });
+    if socket::send(&status, &report, &[]).is_err() || !confined {
+        sys::exit(1);
+    }
+    drop(status);
+    e2bridge_init::run(e2bridge_init::InitOptions {
+        control,
+        embedded_javascript: e2bridge_worker::serve_javascript,
+    })
+}
+
+fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<u32, Step> {
+    let Some((CloneCommand::Go, _)) = socket::recv(status).at("receive")? else {
+        return Err(Step::refused("receive", "no supervisor"));
+    };
+    rustix::thread::set_name(c"e2b-init").at("set name")?;
+    // While this process still owns its files in /proc.
+    write("/proc/self/oom_score_adj", OOM_SCORE)?;
+    // Now that it is in its cgroups, they become the root of what it sees.
+    sys::unshare(UnshareFlags::NEWCGROUP).at("make cgroup namespace")?;
+    let (group, user) = (Gid::from_raw(USER_ID), Uid::from_raw(USER_ID));
+    rustix::thread::set_thread_res_gid(group, group, group).at("set group id")?;
+    rustix::thread::set_thread_res_uid(user, user, user).at("set user id")?;
+    mount_file_systems(prepared, order)?;
+    rustix::system::sethostname(order.host_name.as_bytes()).about("set host name", &order.host_name)?;
+    rustix::process::setsid().at("make session")?;
+    limit(order)?;
+    let landlock_abi = restrict_files(prepared)?;
+    drop_privileges()?;
+    check()?;
+    Ok(landlock_abi)
+}
+
+fn mount_file_systems(prepared: &Prepared, order: &Order) -> Result<(), Step> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("proc", "/proc", "proc", flags | MountFlags::NOEXEC, None).at("mount proc")?;
+    let options = CString::new(plan::writable_options(order))
+        .map_err(|error| Step::refused("mount writable file system", error))?;
+    mount("e2bridge", SCRATCH, "tmpfs", flags, options.as_c_str()).at("mount writable file system")?;
+    // Modes are as given: no bit is masked.
+    rustix::process::umask(Mode::empty());
+    for place in &prepared.places {
+        rustix::fs::mkdir(&place.source, place.mode).about("make directory", shown(&place.source))?;
+    }
+    for place in &prepared.places {
+        mount_bind(&place.source, &place.target).about("bind", shown(&place.target))?;
+    }
+    rustix::process::umask(Mode::from_bits_truncate(0o022));
+    prepared.carried.iter().try_for_each(carry)
+}
+
+/// Shows something of the host below a writable place.
+fn carry(item: &PreparedCarried) -> Result<(), Step> {
+    for path in &item.above {
+        make_directory(path)?;
+    }
+    if item.directory {
+        make_directory(&item.target)?;
+    } else {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::open(&item.target, flags, Mode::from_bits_truncate(0o444)).about("make file", shown(&item.target))?;
+    }
+    mount_bind(&item.kept, &item.target).about("bind", shown(&item.target))
+}
+
+fn make_directory(path: &CString) -> Result<(), Step> {
+    match rustix::fs::mkdir(path, Mode::from_bits_truncate(0o755)) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => other.about("make directory", shown(path)),
+    }
+}
+
+fn limit(order: &Order) -> Result<(), Step> {
+    for (resource, value) in
+        [(Resource::Data, order.data_limit), (Resource::Nproc, order.process_limit)]
+    {
+        let Some(value) = value else { continue };
+        let limit = Rlimit { current: Some(value), maximum: Some(value) };
+        rustix::process::setrlimit(resource, limit).about("set limit", format!("{resource:?} {value}"))?;
+    }
+    if let Some(most) = order.pid_max {
+        // Older kernels have one for the whole machine, which nobody here may change; RLIMIT_NPROC holds there.
+        match write("/proc/sys/kernel/pid_max", &most.to_string()) {
+            Err(step) if order.process_limit.is_none() => return Err(step),
+            _ => {}
+        }
+    }
+    for name in FURTHER_NAMESPACES {
+        match write(&format!("/proc/sys/user/max_{name}_namespaces"), "0") {
+            // An older kernel without this kind.
+            Err(step) if step.errno == libc::ENOENT && name != "user" => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Reading and executing everywhere, writing in the writable places and to the devices; no signal and no abstract socket
+/// leaves the sandbox. Returns the ABI in force, 0 when the kernel has no Landlock.
+fn restrict_files(prepared: &Prepared) -> Result<u32, Step> {
+    let refused = |error: &dyn std::fmt::Display| Step::refused("landlock", error);
+    let open = |path: &str| PathFd::new(path).map_err(|error| refused(&error));
+    let read = AccessFs::from_read(TRIED_LANDLOCK_ABI);
+    let all = AccessFs::from_all(TRIED_LANDLOCK_ABI);
+    let device =
+        AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+    let restrict = || -> Result<RestrictionStatus, landlock::RulesetError> {
+        let mut rules = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(all)?
+            .scope(Scope::from_all(TRIED_LANDLOCK_ABI))?
+            .create()?;
+        let mut paths = vec![(open("/"), read)];
+        paths.extend(PLACES.iter().map(|place| (open(place.path), all)));
+        paths.extend(prepared.devices.iter().map(|path| (open(&path.to_string_lossy()), device)));
+        for (path, access) in paths {
+            let Ok(path) = path else { continue };
+            rules = rules.add_rule(PathBeneath::new(path, access))?;
+        }
+        rules.restrict_self()
+    };
+    let status = restrict().map_err(|error| refused(&error))?;
+    match (status.landlock, status.ruleset) {
+        (LandlockStatus::Available { .. }, RulesetStatus::NotEnforced) => Err(refused(&"not enforced")),
+        (LandlockStatus::Available { effective_abi, .. }, _) => {
+            Ok(u32::try_from((effective_abi as i32).min(TRIED_LANDLOCK_ABI as i32)).unwrap_or(0))
+        }
+        _ => Ok(0),
+    }
+}
+
+fn drop_privileges() -> Result<(), Step> {
+    let bits = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(bits).at("lock secure bits")?;
+    sys::drop_bounding_set().at("drop bounding set")?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, sets).at("drop capabilities")?;
+    rustix::thread::clear_ambient_capability_set().at("drop ambient capabilities")?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at("set dumpable")
+}
+
+/// What is reported as in force is asked of the kernel, not believed.
+fn check() -> Result<(), Step> {
+    let none = CapabilitySet::empty();
+    let capabilities = rustix::thread::capabilities(None).at("check capabilities")?;
+    let checks = [
+        ("user id", rustix::process::getuid().as_raw() == USER_ID && rustix::process::geteuid().as_raw() == USER_ID),
+        ("group id", rustix::process::getgid().as_raw() == USER_ID && rustix::process::getegid().as_raw() == USER_ID),
+        ("process 1", rustix::process::getpid().as_raw_nonzero().get() == 1),
+        (
+            "capabilities",
+            capabilities.effective == none && capabilities.permitted == none && capabilities.inheritable == none,
+        ),
+        ("no_new_privs", rustix::thread::no_new_privs().at("check no_new_privs")?),
+        (
+            "seccomp",
+            rustix::thread::secure_computing_mode().at("check seccomp")? == SecureComputingMode::Filter,
+        ),
+    ];
+    match checks.into_iter().find(|(_, holds)| !holds) {
+        Some((what, _)) => Err(Step::refused("check", format!("{what} not as set"))),
+        None => Ok(()),
+    }
+}
+
+fn write(path: &str, value: &str) -> Result<(), Step> {
+    let about = || format!("{value} to {path}");
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("write", about())?;
+    rustix::io::write(&file, value.as_bytes()).about("write", about()).map(drop)
+}

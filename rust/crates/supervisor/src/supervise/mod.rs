@@ -1,0 +1,332 @@
+//! The supervisor: one thread, one event loop. Each request is a state machine; nothing here waits for a zygote, a clone or an
+//! interpreter. What does block: writing a process id into cgroups (7 to 15 ms the first time after a while) and, once at the start,
+//! the sweep of what dead clients left behind.
+
+mod cgroup;
+mod check;
+mod interpreter;
+mod record;
+mod sandbox;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use e2bridge_protocol::supervisor::{
+    Failure, FailureKind, Start, Started, SupervisorReply, SupervisorRequest, Template,
+};
+use e2bridge_protocol::{PROTOCOL_VERSION, socket};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use self::cgroup::{Layout, Own};
+use self::check::Checks;
+use self::record::{Record, Records};
+use self::sandbox::Sandbox;
+use self::template::{TemplateState, Zygote};
+use crate::failure::{failure, unavailable};
+use crate::plan::Identity;
+
+/// Longest time for a zygote to be ready, and for a clone to be confined.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time for the end of everything when the library has gone.
+const LAST_PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time for cgroups to become free of processes that have ended.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often that is tried.
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Runs the supervisor until the library's end of the socket closes; leaves nothing.
+///
+/// # Errors
+/// The event loop itself cannot work.
+pub(crate) fn run(library: OwnedFd) -> io::Result<()> {
+    let mut supervisor = Supervisor::new(library)?;
+    let result = supervisor.serve();
+    supervisor.end_everything();
+    result
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Library,
+    /// Its socket.
+    Zygote(u64),
+    /// It has ended.
+    ZygoteEnd(u64),
+    /// The socket to a clone.
+    Status(u64),
+    /// The init of a sandbox has ended.
+    End(u64),
+    /// A candidate has ended.
+    Probe(Template),
+}
+
+/// Descriptors that are waited for.
+struct Poller {
+    epoll: OwnedFd,
+    sources: HashMap<u64, Source>,
+    next: u64,
+}
+
+/// A registration; to be given back before the descriptor closes, because zygotes may have a copy of it for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Token(u64);
+
+impl Poller {
+    fn add(&mut self, fd: impl AsFd, source: Source) -> io::Result<Token> {
+        let token = self.next;
+        self.next += 1;
+        epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)?;
+        self.sources.insert(token, source);
+        Ok(Token(token))
+    }
+
+    fn remove(&mut self, fd: impl AsFd, token: Token) {
+        self.sources.remove(&token.0);
+        // It is registered, or was never.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+}
+
+/// What `Start` brought.
+struct Client {
+    start: Start,
+    identity: Identity,
+    layout: Layout,
+    /// Sandboxes of one user id count their processes separately.
+    processes_per_namespace: bool,
+    /// Ids of [`Self::identity`] that live sandboxes have.
+    ids: BTreeSet<u32>,
+    last_id: u32,
+    /// Processors that this process may use.
+    processors: Vec<usize>,
+    next_processor: usize,
+    record: Record,
+}
+
+struct Supervisor {
+    poller: Poller,
+    library: OwnedFd,
+    client: Option<Client>,
+    templates: HashMap<Template, TemplateState>,
+    zygotes: BTreeMap<u64, Zygote>,
+    next_zygote: u64,
+    sandboxes: BTreeMap<u64, Sandbox>,
+    checks: Checks,
+}
+
+impl Supervisor {
+    fn new(library: OwnedFd) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut poller = Poller { epoll, sources: HashMap::new(), next: 0 };
+        poller.add(&library, Source::Library)?;
+        Ok(Self {
+            poller,
+            library,
+            client: None,
+            templates: [Template::Base, Template::Python, Template::Node]
+                .map(|template| (template, TemplateState::default()))
+                .into(),
+            zygotes: BTreeMap::new(),
+            next_zygote: 0,
+            sandboxes: BTreeMap::new(),
+            checks: Checks::default(),
+        })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(64);
+        loop {
+            let timeout = self.next_deadline().map(|deadline| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) }
+            });
+            events.clear();
+            match epoll::wait(&self.poller.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+            for event in &events {
+                let token = event.data.u64();
+                let Some(source) = self.poller.sources.get(&token).copied() else { continue };
+                match source {
+                    Source::Library => {
+                        if !self.hear_library() {
+                            return Ok(());
+                        }
+                    }
+                    Source::Zygote(zygote) => self.hear_zygote(zygote),
+                    Source::ZygoteEnd(zygote) => self.bury_zygote(zygote),
+                    Source::Status(sandbox) => self.hear_clone(sandbox),
+                    Source::End(sandbox) => self.bury_sandbox(sandbox),
+                    Source::Probe(template) => self.advance_probe(template),
+                }
+            }
+            self.keep_time();
+        }
+    }
+
+    /// One request; false at the end of the connection.
+    fn hear_library(&mut self) -> bool {
+        let (request, fds) = match socket::recv::<SupervisorRequest>(&self.library) {
+            Ok(Some(message)) => message,
+            Ok(None) => return false,
+            // Not a message: whoever sent it sees its reply socket close.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return true,
+            Err(_) => return false,
+        };
+        let mut fds = fds.into_iter();
+        let Some(reply) = fds.next() else { return true };
+        match request {
+            SupervisorRequest::Start(start) => {
+                let answer = match self.start(start) {
+                    Ok(started) => SupervisorReply::Started(started),
+                    Err(failure) => SupervisorReply::Failed(failure),
+                };
+                answer_to(&reply, &answer);
+            }
+            SupervisorRequest::Create(create) => match fds.next() {
+                Some(control) => self.create(create, control, reply),
+                None => {
+                    let failure = failure(FailureKind::Internal, "create", "no control socket came along");
+                    answer_to(&reply, &SupervisorReply::Failed(failure));
+                }
+            },
+            SupervisorRequest::Kill { sandbox } => self.kill(sandbox, reply),
+            SupervisorRequest::Check => self.check(reply),
+        }
+        true
+    }
+
+    fn start(&mut self, start: Start) -> Result<Started, Failure> {
+        let internal = |message: String| failure(FailureKind::Internal, "start", message);
+        if start.protocol_version != PROTOCOL_VERSION {
+            return Err(internal(format!(
+                "the library speaks protocol {}, the supervisor {PROTOCOL_VERSION}",
+                start.protocol_version
+            )));
+        }
+        if self.client.is_some() {
+            return Err(internal("started already".to_owned()));
+        }
+        let named = !start.client.is_empty()
+            && start.client.len() <= 64
+            && start.client.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if !named {
+            return Err(internal("client must be 1 to 64 lower-case letters and digits".to_owned()));
+        }
+        let records = Records::open(&start.runtime_directory)?;
+        let identity = records.choose_identity(&start.client)?;
+        let own = Own::read();
+        let record = records.write(&start.client, identity, own.directories(&start.client))?;
+        let layout = Layout::make(&own, &start.client);
+        let allowed = rustix::thread::sched_getaffinity(None).ok();
+        let processors = (0..rustix::thread::CpuSet::MAX_CPU)
+            .filter(|&processor| allowed.as_ref().is_some_and(|set| set.is_set(processor)))
+            .collect();
+        let swept = records.swept;
+        self.client = Some(Client {
+            start,
+            identity,
+            layout,
+            processes_per_namespace: identity.dedicated() || kernel_at_least(5, 14),
+            ids: BTreeSet::new(),
+            last_id: identity.sandbox_ids().end,
+            processors,
+            next_processor: 0,
+            record,
+        });
+        Ok(Started { pid: std::process::id(), swept })
+    }
+
+    fn client(&mut self) -> Result<&mut Client, Failure> {
+        self.client.as_mut().ok_or_else(|| failure(FailureKind::Internal, "start", "not started"))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let sandboxes = self.sandboxes.values().filter_map(|sandbox| sandbox.deadline);
+        let templates = self.templates.values().filter_map(TemplateState::deadline);
+        sandboxes.chain(templates).min()
+    }
+
+    fn keep_time(&mut self) {
+        let now = Instant::now();
+        let late: Vec<_> = self
+            .sandboxes
+            .iter()
+            .filter(|(_, sandbox)| sandbox.deadline.is_some_and(|deadline| deadline <= now))
+            .map(|(&number, _)| number)
+            .collect();
+        late.into_iter().for_each(|number| self.sandbox_is_late(number, now));
+        let late: Vec<_> = self
+            .templates
+            .iter()
+            .filter(|(_, state)| state.deadline().is_some_and(|deadline| deadline <= now))
+            .map(|(&template, _)| template)
+            .collect();
+        late.into_iter().for_each(|template| self.template_is_late(template));
+    }
+
+    /// Ends every zygote and with it every sandbox, removes the cgroups and the record.
+    fn end_everything(&mut self) {
+        let deadline = Instant::now() + LAST_PATIENCE;
+        for state in self.templates.values_mut() {
+            state.stop_probe();
+        }
+        for zygote in self.zygotes.values() {
+            zygote.kill();
+        }
+        for zygote in self.zygotes.values() {
+            wait_until_readable(zygote.pidfd(), deadline);
+            zygote.reap();
+        }
+        let mut groups: Vec<_> = std::mem::take(&mut self.sandboxes)
+            .into_values()
+            .filter_map(|mut sandbox| sandbox.groups.take())
+            .collect();
+        loop {
+            groups.retain_mut(|groups| !groups.remove());
+            if groups.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            std::thread::sleep(REMOVAL_INTERVAL);
+        }
+        if let Some(Client { layout, record, .. }) = self.client.take() {
+            layout.remove();
+            record.give_up(groups.is_empty());
+        }
+    }
+}
+
+fn wait_until_readable(fd: BorrowedFd<'_>, deadline: Instant) {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout =
+            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) };
+        match rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return,
+        }
+    }
+}
+
+/// Answers a request. The caller may have gone, which is its own affair; true when it has not.
+fn answer_to(reply: &OwnedFd, answer: &SupervisorReply) -> bool {
+    socket::send(reply, answer, &[]).is_ok()
+}
+
+/// A zygote that ended while it was needed.
+fn zygote_died() -> Failure {
+    unavailable("zygote", "the template's zygote ended unexpectedly")
+}
+
+fn kernel_at_least(major: u32, minor: u32) -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+}

@@ -1,0 +1,481 @@
+//! Sandboxes: from the request to the last cgroup.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use e2bridge_protocol::socket;
+use e2bridge_protocol::supervisor::{
+    Create, Created, Failure, FailureKind, Mechanism, Posture, SupervisorReply, Template,
+};
+use rustix::process::{Pid, Signal};
+use rustix::thread::CpuSet;
+
+use super::cgroup::{Controller, Groups};
+use super::{
+    Client, PATIENCE, REMOVAL_INTERVAL, REMOVAL_PATIENCE, Source, Supervisor, Token, answer_to, zygote_died,
+};
+use crate::failure::{explain, failure, system, unavailable};
+use crate::message::{CloneCommand, CloneReport, Order};
+use crate::plan::{self, NAMESPACES, WithoutCgroup};
+
+/// Who asked for a sandbox.
+pub(super) enum Asker {
+    /// The library.
+    Library(OwnedFd),
+    /// The check of that number.
+    Check(u64),
+}
+
+/// Where a sandbox stands.
+enum Phase {
+    /// For a zygote, or for its turn.
+    Waiting,
+    /// Ordered from that zygote.
+    Ordered(u64),
+    /// Cloned, not confined yet.
+    Confining,
+    /// Confined, its init runs.
+    Running,
+    /// SIGKILL is sent, or must be as soon as the clone is there.
+    Ending,
+    /// No process is left.
+    Gone {
+        /// When to give up.
+        until: Instant,
+    },
+}
+
+/// A sandbox.
+pub(super) struct Sandbox {
+    create: Create,
+    phase: Phase,
+    zygote: Option<u64>,
+    asker: Option<Asker>,
+    control: Option<OwnedFd>,
+    status: Option<(OwnedFd, Token)>,
+    pidfd: Option<(OwnedFd, Token)>,
+    init_pid: u32,
+    pub(super) groups: Option<Groups>,
+    id: Option<u32>,
+    /// Why it is being ended, when that is an error.
+    failure: Option<Failure>,
+    /// Who waits for its end.
+    killers: Vec<OwnedFd>,
+    /// When [`Supervisor::sandbox_is_late`] is due.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Supervisor {
+    pub(super) fn create(&mut self, create: Create, control: OwnedFd, reply: OwnedFd) {
+        let number = create.sandbox;
+        if let Err(failure) = self.admit(&create) {
+            answer_to(&reply, &SupervisorReply::Failed(failure));
+            return;
+        }
+        self.begin(number, create, control, Asker::Library(reply));
+    }
+
+    /// Checks that do not need a zygote.
+    fn admit(&mut self, create: &Create) -> Result<(), Failure> {
+        let known = self.sandboxes.contains_key(&create.sandbox);
+        let client = self.client()?;
+        if known {
+            return Err(failure(FailureKind::Internal, "create", "this sandbox number is in use"));
+        }
+        let host_name = create.host_name.as_bytes();
+        if host_name.is_empty() || host_name.len() > 64 || host_name.contains(&0) {
+            return Err(failure(FailureKind::Internal, "create", "host name must have 1 to 64 bytes, none of them 0"));
+        }
+        client.check_bounds()
+    }
+
+    pub(super) fn begin(&mut self, number: u64, create: Create, control: OwnedFd, asker: Asker) {
+        let template = create.template;
+        self.sandboxes.insert(
+            number,
+            Sandbox {
+                create,
+                phase: Phase::Waiting,
+                zygote: None,
+                asker: Some(asker),
+                control: Some(control),
+                status: None,
+                pidfd: None,
+                init_pid: 0,
+                groups: None,
+                id: None,
+                failure: None,
+                killers: Vec::new(),
+                deadline: Some(Instant::now() + PATIENCE),
+            },
+        );
+        self.enqueue(template, number);
+    }
+
+    /// Sandboxes of a template that no zygote has been given yet.
+    pub(super) fn waiting_for(&self, template: Template) -> Vec<u64> {
+        let waits = |sandbox: &Sandbox| {
+            matches!(sandbox.phase, Phase::Waiting) && sandbox.zygote.is_none() && sandbox.create.template == template
+        };
+        self.sandboxes.iter().filter(|(_, sandbox)| waits(sandbox)).map(|(&number, _)| number).collect()
+    }
+
+    /// What to send to a zygote for a sandbox: `None` when it does not want it any more or cannot have it, which is dealt with.
+    pub(super) fn order(&mut self, number: u64, zygote: u64) -> Option<(Order, [OwnedFd; 2])> {
+        let sandbox = self.sandboxes.get_mut(&number)?;
+        if !matches!(sandbox.phase, Phase::Waiting) {
+            return None;
+        }
+        sandbox.zygote = Some(zygote);
+        match self.make_order(number) {
+            Ok((order, fds)) => {
+                let sandbox = self.sandboxes.get_mut(&number)?;
+                sandbox.phase = Phase::Ordered(zygote);
+                sandbox.deadline = Some(Instant::now() + PATIENCE);
+                Some((order, fds))
+            }
+            Err(failure) => {
+                self.fail_sandbox(number, failure);
+                None
+            }
+        }
+    }
+
+    fn make_order(&mut self, number: u64) -> Result<(Order, [OwnedFd; 2]), Failure> {
+        let gone = || unavailable("create", "the sandbox is gone");
+        let sandbox = self.sandboxes.get_mut(&number).ok_or_else(gone)?;
+        let client = self.client.as_mut().ok_or_else(gone)?;
+        let control = sandbox.control.take().ok_or_else(gone)?;
+        let (near, far) = socket::seqpacket_pair().map_err(|error| system("create", "socketpair", error))?;
+        let token =
+            self.poller.add(&near, Source::Status(number)).map_err(|error| system("create", "epoll", error))?;
+        sandbox.status = Some((near, token));
+        let id = client.take_id()?;
+        sandbox.id = Some(id);
+        let limits = &sandbox.create.limits;
+        sandbox.groups = Some(client.layout.make_groups(&number.to_string(), limits)?);
+        let missing = |controller| client.layout.mechanism(controller) == Mechanism::Fallback;
+        let without = WithoutCgroup {
+            memory: missing(Controller::Memory),
+            processes: missing(Controller::Processes),
+        };
+        let host_name = sandbox.create.host_name.clone();
+        let order = plan::order(number, id, host_name, limits, without, client.processes_per_namespace);
+        Ok((order, [far, control]))
+    }
+
+    /// The clone exists and waits. It gets its cgroups, or its processors, and is let go.
+    pub(super) fn cloned(&mut self, number: u64, pidfd: OwnedFd) {
+        let kill = |pidfd: &OwnedFd| {
+            // Fails only when it is gone.
+            let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+        };
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return kill(&pidfd) };
+        let token = match self.poller.add(&pidfd, Source::End(number)) {
+            Ok(token) => token,
+            Err(error) => {
+                kill(&pidfd);
+                super::wait_until_readable(pidfd.as_fd(), Instant::now() + PATIENCE);
+                sandbox.failure.get_or_insert(system("create", "epoll", error));
+                return self.sandbox_is_gone(number);
+            }
+        };
+        let (pidfd, _) = sandbox.pidfd.insert((pidfd, token));
+        if matches!(sandbox.phase, Phase::Ending) {
+            return kill(pidfd);
+        }
+        sandbox.phase = Phase::Confining;
+        if let Err(failure) = self.let_go(number) {
+            self.fail_sandbox(number, failure);
+        }
+    }
+
+    fn let_go(&mut self, number: u64) -> Result<(), Failure> {
+        let gone = || unavailable("create", "the sandbox is gone");
+        let sandbox = self.sandboxes.get_mut(&number).ok_or_else(gone)?;
+        let client = self.client.as_mut().ok_or_else(gone)?;
+        let (pidfd, _) = sandbox.pidfd.as_ref().ok_or_else(gone)?;
+        sandbox.init_pid =
+            pid_of(pidfd).map_err(|error| system("create", "reading the pid of the clone", error))?;
+        if let Some(groups) = &sandbox.groups {
+            groups.attach(sandbox.init_pid)?;
+        }
+        if client.layout.mechanism(Controller::Cpu) == Mechanism::Fallback {
+            client.pin(sandbox.init_pid, sandbox.create.limits.cpu_count)?;
+        }
+        let (status, _) = sandbox.status.as_ref().ok_or_else(gone)?;
+        socket::send(status, &CloneCommand::Go, &[])
+            .map_err(|error| unavailable("create", format!("the clone ended: {error}")))
+    }
+
+    /// There is no clone.
+    pub(super) fn not_cloned(&mut self, number: u64, failure: Failure) {
+        if let Some(sandbox) = self.sandboxes.get_mut(&number) {
+            sandbox.failure.get_or_insert(failure);
+            self.sandbox_is_gone(number);
+        }
+    }
+
+    /// The report of a clone, or the end of its socket.
+    pub(super) fn hear_clone(&mut self, number: u64) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        let Some((status, token)) = sandbox.status.take() else { return };
+        let report = socket::recv::<CloneReport>(&status);
+        self.poller.remove(&status, token);
+        match report {
+            Ok(Some((CloneReport::Confined { landlock_abi }, _))) => self.confined(number, landlock_abi),
+            Ok(Some((CloneReport::Failed(step), _))) => self.fail_sandbox(number, explain(&step)),
+            // Its end is about to be noticed.
+            Ok(None) | Err(_) => {
+                self.fail_sandbox(number, unavailable("create", "the clone ended before it was confined"));
+            }
+        }
+    }
+
+    fn confined(&mut self, number: u64, landlock_abi: u32) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        if !matches!(sandbox.phase, Phase::Confining) {
+            return;
+        }
+        let Some(client) = &self.client else { return };
+        let zygote = sandbox.zygote.and_then(|zygote| self.zygotes.get(&zygote));
+        sandbox.phase = Phase::Running;
+        sandbox.deadline = None;
+        let created = Created {
+            init_pid: sandbox.init_pid,
+            posture: client.posture(landlock_abi),
+            cgroups: sandbox.groups.as_ref().map(|groups| groups.reported.clone()).unwrap_or_default(),
+            interpreter: zygote.and_then(|zygote| zygote.interpreter()),
+        };
+        match sandbox.asker.take() {
+            Some(Asker::Library(reply)) => {
+                if !answer_to(&reply, &SupervisorReply::Created(Box::new(created))) {
+                    // Nobody knows of it.
+                    self.end_sandbox(number);
+                }
+            }
+            Some(Asker::Check(check)) => {
+                self.check_succeeded(check, created.posture);
+                self.end_sandbox(number);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn kill(&mut self, number: u64, reply: OwnedFd) {
+        match self.sandboxes.get_mut(&number) {
+            None => {
+                answer_to(&reply, &SupervisorReply::Killed);
+            }
+            Some(sandbox) => {
+                sandbox.killers.push(reply);
+                self.fail_sandbox(number, unavailable("create", "the sandbox was ended while it was being made"));
+            }
+        }
+    }
+
+    /// Ends a sandbox for a reason, which whoever asked for it gets to know when nothing is left of it.
+    pub(super) fn fail_sandbox(&mut self, number: u64, failure: Failure) {
+        if let Some(sandbox) = self.sandboxes.get_mut(&number) {
+            sandbox.failure.get_or_insert(failure);
+            self.end_sandbox(number);
+        }
+    }
+
+    fn end_sandbox(&mut self, number: u64) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        match sandbox.phase {
+            Phase::Waiting => self.sandbox_is_gone(number),
+            Phase::Ordered(_) => sandbox.phase = Phase::Ending,
+            Phase::Confining | Phase::Running => {
+                sandbox.phase = Phase::Ending;
+                sandbox.deadline = None;
+                if let Some((pidfd, _)) = &sandbox.pidfd {
+                    // Fails only when it is gone, which its descriptor tells, too.
+                    let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+                }
+            }
+            Phase::Ending | Phase::Gone { .. } => {}
+        }
+    }
+
+    /// The init of a sandbox has ended, and with it every process of its pid namespace.
+    pub(super) fn bury_sandbox(&mut self, number: u64) {
+        // What it said before comes first.
+        if self.sandboxes.get(&number).is_some_and(|sandbox| sandbox.status.is_some()) {
+            self.hear_clone(number);
+        }
+        self.sandbox_is_gone(number);
+    }
+
+    /// A zygote has ended: what it was to clone will never be.
+    pub(super) fn zygote_is_gone(&mut self, zygote: u64) {
+        let lost: Vec<_> = self
+            .sandboxes
+            .iter()
+            .filter(|(_, sandbox)| sandbox.zygote == Some(zygote) && sandbox.pidfd.is_none())
+            .map(|(&number, _)| number)
+            .collect();
+        for number in lost {
+            if let Some(sandbox) = self.sandboxes.get_mut(&number) {
+                sandbox.failure.get_or_insert_with(zygote_died);
+            }
+            self.sandbox_is_gone(number);
+        }
+    }
+
+    /// Sandboxes that a failed zygote was to clone get to know why.
+    pub(super) fn remember_failure(&mut self, zygote: u64, failure: &Failure) {
+        for sandbox in self.sandboxes.values_mut() {
+            if matches!(sandbox.phase, Phase::Ordered(by) if by == zygote) {
+                sandbox.failure.get_or_insert_with(|| failure.clone());
+            }
+        }
+    }
+
+    fn sandbox_is_gone(&mut self, number: u64) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        if matches!(sandbox.phase, Phase::Gone { .. }) {
+            return;
+        }
+        for (fd, token) in sandbox.status.take().into_iter().chain(sandbox.pidfd.take()) {
+            self.poller.remove(&fd, token);
+        }
+        sandbox.control = None;
+        sandbox.phase = Phase::Gone { until: Instant::now() + REMOVAL_PATIENCE };
+        self.clear_away(number, Instant::now());
+    }
+
+    /// Removes the cgroups of a sandbox that has no process any more, and the sandbox with them.
+    fn clear_away(&mut self, number: u64, now: Instant) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        let Phase::Gone { until } = sandbox.phase else { return };
+        let empty = sandbox.groups.as_mut().is_none_or(Groups::remove);
+        if !empty && now < until {
+            sandbox.deadline = Some(now + REMOVAL_INTERVAL);
+            return;
+        }
+        let Some(mut sandbox) = self.sandboxes.remove(&number) else { return };
+        if let (Some(id), Some(client)) = (sandbox.id, &mut self.client) {
+            client.ids.remove(&id);
+        }
+        let left = (!empty).then(|| {
+            failure(FailureKind::Internal, "remove cgroup", "a cgroup without processes could not be removed in time")
+        });
+        let cause = sandbox.failure.take().unwrap_or_else(|| unavailable("create", "the sandbox ended"));
+        match sandbox.asker.take() {
+            Some(Asker::Library(reply)) => {
+                answer_to(&reply, &SupervisorReply::Failed(cause));
+            }
+            Some(Asker::Check(check)) => self.check_failed(check, cause),
+            None => {}
+        }
+        for reply in sandbox.killers {
+            let answer = left.clone().map_or(SupervisorReply::Killed, SupervisorReply::Failed);
+            answer_to(&reply, &answer);
+        }
+    }
+
+    /// The deadline of a sandbox has passed.
+    pub(super) fn sandbox_is_late(&mut self, number: u64, now: Instant) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        let late = || unavailable("create", format!("no answer within {} s", PATIENCE.as_secs()));
+        match sandbox.phase {
+            Phase::Gone { .. } => self.clear_away(number, now),
+            Phase::Waiting | Phase::Ordered(_) => {
+                sandbox.deadline = None;
+                // A zygote that does not answer is of no use to anybody.
+                if let Some(zygote) = sandbox.zygote {
+                    self.zygote_failed(zygote, &late());
+                }
+                self.fail_sandbox(number, late());
+            }
+            Phase::Ending if sandbox.pidfd.is_none() => {
+                sandbox.deadline = None;
+                if let Some(zygote) = sandbox.zygote {
+                    self.zygote_failed(zygote, &late());
+                }
+            }
+            Phase::Confining => self.fail_sandbox(number, late()),
+            Phase::Running | Phase::Ending => sandbox.deadline = None,
+        }
+    }
+}
+
+impl Client {
+    /// Whether everything that must be bounded can be.
+    fn check_bounds(&self) -> Result<(), Failure> {
+        let unbounded = self.layout.mechanism(Controller::Processes) == Mechanism::Fallback && !self.processes_per_namespace;
+        if !unbounded || !self.start.required {
+            return Ok(());
+        }
+        let reason = self.layout.describe(Controller::Processes).err().unwrap_or_default();
+        Err(Failure {
+            remedy: Some(
+                "use Linux 5.14 or newer, or give the service a cgroup with the pids controller (systemd: Delegate=yes)"
+                    .to_owned(),
+            ),
+            ..failure(
+                FailureKind::Isolation,
+                "limit processes",
+                format!("processes of a sandbox cannot be bounded: no pids cgroup ({reason}), and before Linux 5.14 RLIMIT_NPROC counts all processes of a user"),
+            )
+        })
+    }
+
+    fn posture(&self, landlock_abi: u32) -> Posture {
+        let bounded = self.check_bounds().is_ok()
+            && (self.layout.mechanism(Controller::Processes) != Mechanism::Fallback || self.processes_per_namespace);
+        Posture {
+            tier: if bounded { "full" } else { "unbounded_processes" }.to_owned(),
+            namespaces: NAMESPACES.map(str::to_owned).to_vec(),
+            dedicated_ids: self.identity.dedicated(),
+            seccomp: true,
+            landlock_abi,
+            memory: self.layout.mechanism(Controller::Memory),
+            processes: self.layout.mechanism(Controller::Processes),
+            cpu: self.layout.mechanism(Controller::Cpu),
+        }
+    }
+
+    /// An id that no other live sandbox has, the longest unused one first.
+    fn take_id(&mut self) -> Result<u32, Failure> {
+        let range = self.identity.sandbox_ids();
+        if !self.identity.dedicated() {
+            return Ok(range.start);
+        }
+        let later = self.last_id.saturating_add(1).max(range.start)..range.end;
+        let id = later.chain(range.clone()).find(|id| !self.ids.contains(id)).ok_or_else(|| {
+            failure(FailureKind::Limit, "choose ids", format!("{} sandboxes are the most with own ids", range.len()))
+        })?;
+        self.ids.insert(id);
+        self.last_id = id;
+        Ok(id)
+    }
+
+    /// Binds a process, and what it will start, to some processors. The set cannot be changed from inside.
+    fn pin(&mut self, pid: u32, count: u32) -> Result<(), Failure> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count >= self.processors.len() {
+            return Ok(());
+        }
+        let mut set = CpuSet::new();
+        for _ in 0..count {
+            set.set(self.processors[self.next_processor % self.processors.len()]);
+            self.next_processor += 1;
+        }
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        rustix::thread::sched_setaffinity(pid, &set).map_err(|error| system("set affinity", "sched_setaffinity", error))
+    }
+}
+
+/// Process id, in this process's pid namespace, of what a pidfd stands for.
+fn pid_of(pidfd: &OwnedFd) -> io::Result<u32> {
+    use std::os::fd::AsRawFd;
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+        .filter(|&pid| pid > 0)
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+}

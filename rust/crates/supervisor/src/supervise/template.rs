@@ -1,0 +1,318 @@
+//! Templates and their zygotes: started at the first need, shared by all creates that wait, started again after a failure.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use e2bridge_protocol::socket;
+use e2bridge_protocol::supervisor::{Failure, Template};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+
+use super::interpreter::Probe;
+use super::{PATIENCE, Source, Supervisor, Token, zygote_died};
+use crate::failure::{explain, system, unavailable};
+use crate::message::{At, Step, ZygoteReply, ZygoteRequest};
+use crate::plan::{Identity, Interpreter, View};
+use crate::sys::{self, Cloned};
+use crate::zygote;
+
+/// Most orders that a zygote has in its socket.
+const MOST_ORDERS: u32 = 16;
+
+/// Where a template stands.
+#[derive(Default)]
+pub(super) struct TemplateState {
+    /// Found, once.
+    interpreter: Option<Interpreter>,
+    probe: Option<(Probe, Option<Token>)>,
+    /// That gets the next orders.
+    zygote: Option<u64>,
+}
+
+impl TemplateState {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.probe.as_ref().and_then(|(probe, _)| probe.deadline())
+    }
+
+    pub(super) fn stop_probe(&mut self) {
+        self.probe = None;
+    }
+}
+
+/// A template's zygote.
+pub(super) struct Zygote {
+    template: Template,
+    socket: (OwnedFd, Token),
+    pidfd: (OwnedFd, Token),
+    ready: bool,
+    /// Sandboxes that wait to be ordered.
+    queue: VecDeque<u64>,
+    /// Orders not answered yet.
+    ordered: u32,
+    /// Path inside.
+    interpreter: Option<String>,
+}
+
+impl Zygote {
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.0.as_fd()
+    }
+
+    pub(super) fn kill(&self) {
+        // Fails only when it is gone.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd.0, Signal::KILL);
+    }
+
+    /// Takes leave of the process, which has ended.
+    pub(super) fn reap(&self) {
+        // Fails only when it has not ended in time; then it remains as it is until this process ends.
+        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+
+    pub(super) fn interpreter(&self) -> Option<String> {
+        self.interpreter.clone()
+    }
+}
+
+impl Supervisor {
+    /// Gives a sandbox to its template's zygote, which is started when there is none.
+    pub(super) fn enqueue(&mut self, template: Template, sandbox: u64) {
+        match self.zygote_of(template) {
+            Ok(Some(number)) => {
+                if let Some(zygote) = self.zygotes.get_mut(&number) {
+                    zygote.queue.push_back(sandbox);
+                }
+                self.send_orders(number);
+            }
+            // It waits for the interpreter to be found.
+            Ok(None) => {}
+            Err(failure) => self.fail_sandbox(sandbox, failure),
+        }
+    }
+
+    fn zygote_of(&mut self, template: Template) -> Result<Option<u64>, Failure> {
+        let state = self.templates.entry(template).or_default();
+        if state.zygote.is_some() {
+            return Ok(state.zygote);
+        }
+        if template != Template::Base && state.interpreter.is_none() {
+            if state.probe.is_none() {
+                self.start_probe(template);
+            }
+            // A probe that has nobody to ask is over at once, and has failed those who wait.
+            return Ok(None);
+        }
+        let interpreter = state.interpreter.clone();
+        self.start_zygote(template, interpreter.as_ref()).map(Some)
+    }
+
+    /// Starts to look for a template's interpreter.
+    pub(super) fn start_probe(&mut self, template: Template) {
+        let candidates = match (&self.client, template) {
+            (Some(client), Template::Python) => client.start.python_candidates.clone(),
+            (Some(client), Template::Node) => client.start.node_candidates.clone(),
+            _ => Vec::new(),
+        };
+        let state = self.templates.entry(template).or_default();
+        if state.probe.is_none() {
+            state.probe = Some((Probe::new(template, &candidates), None));
+        }
+        self.advance_probe(template);
+    }
+
+    /// What is known of a template's interpreter: its version, when it has been found.
+    pub(super) fn interpreter_version(&self, template: Template) -> Option<String> {
+        let interpreter = self.templates.get(&template)?.interpreter.as_ref()?;
+        Some(format!("{} ({})", interpreter.version, interpreter.executable.display()))
+    }
+
+    /// A candidate has ended, or its time has.
+    pub(super) fn advance_probe(&mut self, template: Template) {
+        let state = self.templates.entry(template).or_default();
+        let Some((probe, token)) = &mut state.probe else { return };
+        if let (Some(fd), Some(token)) = (probe.pidfd(), token.take()) {
+            self.poller.remove(fd, token);
+        }
+        let Some(result) = probe.advance(Instant::now()) else {
+            if let Some(fd) = probe.pidfd() {
+                // Without it, the candidate's time-out goes on with the search.
+                *token = self.poller.add(fd, Source::Probe(template)).ok();
+            }
+            return;
+        };
+        state.probe = None;
+        let result = result.map(|interpreter| state.interpreter = Some(interpreter));
+        for sandbox in self.waiting_for(template) {
+            match &result {
+                Ok(()) => self.enqueue(template, sandbox),
+                Err(failure) => self.fail_sandbox(sandbox, failure.clone()),
+            }
+        }
+        self.checks_go_on(template, result.err());
+    }
+
+    fn start_zygote(&mut self, template: Template, interpreter: Option<&Interpreter>) -> Result<u64, Failure> {
+        let identity = self.client()?.identity;
+        let workers = [
+            ("python.py", e2bridge_worker::PYTHON_WORKER),
+            ("node.js", e2bridge_worker::NODE_WORKER),
+            ("shell.sh", e2bridge_worker::SHELL_WORKER),
+        ];
+        let view = View::new(&zygote::root::read_host(), interpreter, &workers);
+        let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
+        let (near, far) = socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
+        let zygote = zygote::Zygote { template, identity, view };
+        let (pidfd, pid) = match sys::clone_process(zygote::NAMESPACES) {
+            Ok(Cloned::Child) => zygote.run(far.as_raw_fd()),
+            Ok(Cloned::Parent(pidfd, pid)) => (pidfd, pid),
+            Err(error) => return Err(explain(&clone_step(&error))),
+        };
+        drop(far);
+        let number = self.next_zygote;
+        self.next_zygote += 1;
+        let began = map_ids(identity, pid)
+            .and_then(|()| socket::send(&near, &ZygoteRequest::Begin, &[]).at("begin"))
+            .map_err(|step| explain(&step));
+        let watched = (|| {
+            let socket = self.poller.add(&near, Source::Zygote(number))?;
+            Ok::<_, io::Error>((socket, self.poller.add(&pidfd, Source::ZygoteEnd(number))?))
+        })();
+        let zygote = |socket, end| Zygote {
+            template,
+            socket: (near, socket),
+            pidfd: (pidfd, end),
+            ready: false,
+            queue: VecDeque::new(),
+            ordered: 0,
+            interpreter: path,
+        };
+        match (began, watched) {
+            (Ok(()), Ok((socket, end))) => {
+                self.zygotes.insert(number, zygote(socket, end));
+                self.templates.entry(template).or_default().zygote = Some(number);
+                Ok(number)
+            }
+            (began, watched) => {
+                let failure = match (began, &watched) {
+                    (Err(failure), _) => failure,
+                    (Ok(()), Err(error)) => {
+                        system("start zygote", "epoll", io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0)))
+                    }
+                    (Ok(()), Ok(_)) => zygote_died(),
+                };
+                let (socket, end) = watched.unwrap_or((Token(u64::MAX), Token(u64::MAX)));
+                let zygote = zygote(socket, end);
+                zygote.kill();
+                // It is in no namespace of anybody else yet and ends at once.
+                super::wait_until_readable(zygote.pidfd(), Instant::now() + PATIENCE);
+                zygote.reap();
+                self.forget(&zygote);
+                Err(failure)
+            }
+        }
+    }
+
+    fn forget(&mut self, zygote: &Zygote) {
+        self.poller.remove(&zygote.socket.0, zygote.socket.1);
+        self.poller.remove(&zygote.pidfd.0, zygote.pidfd.1);
+    }
+
+    /// A template takes too long.
+    pub(super) fn template_is_late(&mut self, template: Template) {
+        self.advance_probe(template);
+    }
+
+    /// Sends what waits, as far as the zygote's socket has room.
+    fn send_orders(&mut self, number: u64) {
+        while let Some(zygote) = self.zygotes.get_mut(&number)
+            && zygote.ready
+            && zygote.ordered < MOST_ORDERS
+            && let Some(sandbox) = zygote.queue.pop_front()
+        {
+            let Some((order, [status, control])) = self.order(sandbox, number) else { continue };
+            let Some(zygote) = self.zygotes.get_mut(&number) else { return };
+            let request = ZygoteRequest::Clone(order);
+            match socket::send(&zygote.socket.0, &request, &[status.as_fd(), control.as_fd()]) {
+                Ok(()) => zygote.ordered += 1,
+                Err(error) => self.fail_sandbox(sandbox, system("order sandbox", "zygote socket", error)),
+            }
+        }
+    }
+
+    /// One message of a zygote.
+    pub(super) fn hear_zygote(&mut self, number: u64) {
+        let Some(zygote) = self.zygotes.get_mut(&number) else { return };
+        match socket::recv::<ZygoteReply>(&zygote.socket.0) {
+            Ok(Some((ZygoteReply::Ready, _))) => {
+                zygote.ready = true;
+                self.send_orders(number);
+            }
+            Ok(Some((ZygoteReply::Failed(step), _))) => self.zygote_failed(number, &explain(&step)),
+            Ok(Some((ZygoteReply::Cloned { sandbox }, fds))) => {
+                zygote.ordered = zygote.ordered.saturating_sub(1);
+                match fds.into_iter().next() {
+                    Some(pidfd) => self.cloned(sandbox, pidfd),
+                    None => self.zygote_failed(number, &unavailable("clone sandbox", "the zygote sent no pidfd")),
+                }
+                self.send_orders(number);
+            }
+            Ok(Some((ZygoteReply::CloneFailed { sandbox, step }, _))) => {
+                zygote.ordered = zygote.ordered.saturating_sub(1);
+                self.not_cloned(sandbox, explain(&step));
+                self.send_orders(number);
+            }
+            Ok(None) | Err(_) => self.zygote_failed(number, &zygote_died()),
+        }
+    }
+
+    /// A zygote is no longer of use: it ends, with its sandboxes, and the next create starts another.
+    pub(super) fn zygote_failed(&mut self, number: u64, failure: &Failure) {
+        let Some(zygote) = self.zygotes.get_mut(&number) else { return };
+        zygote.kill();
+        self.poller.remove(&zygote.socket.0, zygote.socket.1);
+        let waiting = std::mem::take(&mut zygote.queue);
+        let state = self.templates.entry(zygote.template).or_default();
+        if state.zygote == Some(number) {
+            state.zygote = None;
+        }
+        for sandbox in waiting {
+            self.fail_sandbox(sandbox, failure.clone());
+        }
+        self.remember_failure(number, failure);
+    }
+
+    /// A zygote has ended, and every process below it.
+    pub(super) fn bury_zygote(&mut self, number: u64) {
+        // What it said before comes first.
+        while let Some(zygote) = self.zygotes.get(&number)
+            && self.poller.sources.contains_key(&zygote.socket.1.0)
+        {
+            self.hear_zygote(number);
+        }
+        let Some(zygote) = self.zygotes.remove(&number) else { return };
+        zygote.reap();
+        self.forget(&zygote);
+        self.zygote_is_gone(number);
+    }
+}
+
+fn clone_step(error: &io::Error) -> Step {
+    Step { stage: "clone zygote".to_owned(), detail: String::new(), errno: error.raw_os_error().unwrap_or(0) }
+}
+
+fn map_ids(identity: Identity, pid: i32) -> Result<(), Step> {
+    let mut files = vec![("gid_map", identity.group_map()), ("uid_map", identity.user_map())];
+    if !identity.dedicated() {
+        files.insert(0, ("setgroups", "deny".to_owned()));
+    }
+    for (name, content) in files {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(format!("/proc/{pid}/{name}"))
+            .and_then(|mut file| io::Write::write_all(&mut file, content.as_bytes()))
+            .about("map zygote ids", format!("{name} {}", content.trim_end()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! System calls that rustix does not offer in a safe form. The only file of this crate with unsafe code.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
+
+/// Ends the process without running anything of the standard library.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: `_exit` touches no memory of this process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Descriptor 3, when it is a socket. To be called once, first.
+pub(crate) fn library_socket() -> Option<OwnedFd> {
+    const LIBRARY: RawFd = 3;
+    // SAFETY: `fstat` on a number that may be closed is an error; nothing else uses descriptor 3 yet.
+    let socket = unsafe {
+        let stat = rustix::fs::fstat(BorrowedFd::borrow_raw(LIBRARY)).ok()?;
+        (stat.st_mode & libc::S_IFMT == libc::S_IFSOCK).then(|| OwnedFd::from_raw_fd(LIBRARY))?
+    };
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).ok()?;
+    Some(socket)
+}
+
+/// Frees this process from what it was started with: streams, session, signals, descriptors, directory.
+///
+/// # Errors
+/// `/dev/null` cannot be opened.
+pub(crate) fn become_helper() -> io::Result<()> {
+    close_range(4, RawFd::MAX);
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    reset_signals();
+    // Fails only where it leads a group already, and then it has its session.
+    let _ = rustix::process::setsid();
+    rustix::process::umask(Mode::from_bits_truncate(0o077));
+    rustix::process::chdir("/")?;
+    // Each sandbox costs two descriptors here. Less than asked for is reported when it runs out.
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = rustix::process::setrlimit(Resource::Nofile, limit);
+    Ok(())
+}
+
+/// Gives every signal its default disposition and unblocks all.
+fn reset_signals() {
+    // Handler (SIG_DFL), flags, restorer, mask, as the kernel has them; the C library refuses the two signals that it uses itself.
+    let action = [0_u64; 4];
+    let mask = 0_u64;
+    for signal in 1..=64 {
+        // SAFETY: the action is as long as the kernel reads, and no old one is asked for. It fails for KILL and STOP only.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), ptr::null_mut::<u64>(), 8) };
+    }
+    // SAFETY: the mask is as long as said, and no old one is asked for.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, ptr::null_mut::<u64>(), 8)
+    };
+}
+
+/// Makes the kernel forget children at their end, so that nobody needs to wait for them.
+pub(crate) fn forget_children() {
+    // SAFETY: SIG_IGN is no function that could run.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Which side of a [`clone_process`] this is.
+pub(crate) enum Cloned {
+    /// With a pidfd of the child, and its process id here.
+    Parent(OwnedFd, i32),
+    /// Must end by [`exit`] and never return to the code of its parent.
+    Child,
+}
+
+/// A copy of this process in the namespaces of `flags` (`CLONE_NEW*`). Not by clone3, which the filter of the zygotes refuses.
+///
+/// # Errors
+/// As `clone(2)`.
+pub(crate) fn clone_process(flags: u32) -> io::Result<Cloned> {
+    let mut pidfd: RawFd = -1;
+    let flags = libc::c_long::from(flags) | libc::c_long::from(libc::CLONE_PIDFD | libc::SIGCHLD);
+    // SAFETY: no new stack, no shared memory: the child works on a copy of everything, as after fork. This process is
+    // single-threaded, so that no lock is held by a thread that the child lacks.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
+    match i32::try_from(pid) {
+        Ok(0) => Ok(Cloned::Child),
+        // SAFETY: the kernel made this descriptor for the caller.
+        Ok(pid) if pid > 0 => Ok(Cloned::Parent(unsafe { OwnedFd::from_raw_fd(pidfd) }, pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Takes over descriptors in a fresh clone, closing everything else but the standard streams.
+///
+/// The other owners of what it closes and returns are on a stack to which that process never returns.
+pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> [OwnedFd; N] {
+    let mut sorted = fds;
+    sorted.sort_unstable();
+    let mut first = 3;
+    for fd in sorted {
+        if fd > first {
+            close_range(first, fd - 1);
+        }
+        first = first.max(fd + 1);
+    }
+    close_range(first, RawFd::MAX);
+    // SAFETY: called in a fresh clone for distinct open descriptors that nothing else there uses or closes.
+    fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn close_range(first: RawFd, last: RawFd) {
+    // SAFETY: the caller keeps no owner of a descriptor in that range.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+}
+
+/// Gives this process a network or cgroup namespace of its own.
+///
+/// # Errors
+/// As `unshare(2)`.
+pub(crate) fn unshare(namespace: rustix::thread::UnshareFlags) -> io::Result<()> {
+    debug_assert!(!namespace.contains(rustix::thread::UnshareFlags::FILES));
+    // SAFETY: only FILES is dangerous.
+    Ok(unsafe { rustix::thread::unshare_unsafe(namespace) }?)
+}
+
+/// What [`restrict_mount`] adds to a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MountAttributes(u64);
+
+impl MountAttributes {
+    /// Nothing can be changed.
+    pub(crate) const READ_ONLY: Self = Self(libc::MOUNT_ATTR_RDONLY);
+    /// Set-user-id has no effect.
+    pub(crate) const NO_SUID: Self = Self(libc::MOUNT_ATTR_NOSUID);
+    /// Device nodes have no effect.
+    pub(crate) const NO_DEVICES: Self = Self(libc::MOUNT_ATTR_NODEV);
+    /// Nothing can be executed.
+    pub(crate) const NO_EXEC: Self = Self(libc::MOUNT_ATTR_NOEXEC);
+
+    /// Both.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Adds attributes to a mount, given by a descriptor of its root; `recursive` also to everything mounted below.
+///
+/// # Errors
+/// As `mount_setattr(2)`.
+pub(crate) fn restrict_mount(mount: impl AsFd, attributes: MountAttributes, recursive: bool) -> io::Result<()> {
+    let change =
+        libc::mount_attr { attr_set: attributes.0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a string, the structure is as long as said.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const change,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Brings up the loopback interface of this process's network namespace.
+///
+/// # Errors
+/// As `socket(2)` and `ioctl(2)`.
+pub(crate) fn raise_loopback() -> io::Result<()> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: all zeroes is a valid `ifreq`.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: the request is the structure that this command reads.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Takes every capability out of the bounding set of this process.
+///
+/// # Errors
+/// As `prctl(2)`: EPERM.
+pub(crate) fn drop_bounding_set() -> io::Result<()> {
+    for capability in 0..64_u64 {
+        // SAFETY: no memory is involved.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            let error = io::Error::last_os_error();
+            // The kernel has no capability of that number, nor of a higher one.
+            return if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) };
+        }
+    }
+    Ok(())
+}
+
+/// Gives freed memory back, so that clones have less to copy.
+pub(crate) fn trim_heap() {
+    // SAFETY: no precondition.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Makes a command's process end with this one.
+pub(crate) fn end_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let follow = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+    // SAFETY: one system call, between fork and exec.
+    unsafe { command.pre_exec(follow) };
+}

@@ -1,0 +1,116 @@
+//! A template's zygote: process 1 of namespaces of its own, with the finished root, seccomp and limits that its clones inherit,
+//! and the capabilities over its own id range that cloning needs. It runs no code but this program's.
+
+pub(crate) mod root;
+mod seccomp;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::AssertUnwindSafe;
+
+use e2bridge_protocol::socket;
+use e2bridge_protocol::supervisor::Template;
+use rustix::process::{DumpableBehavior, Rlimit, Signal};
+use rustix::thread::UnshareFlags;
+
+use crate::launch;
+use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
+use crate::plan::{INHERITED_LIMITS, Identity, View};
+use crate::sys;
+
+/// Namespaces of a zygote.
+pub(crate) const NAMESPACES: u32 = launch::parent::NAMESPACES
+    | UnshareFlags::NEWNET.bits()
+    | UnshareFlags::NEWCGROUP.bits();
+
+/// What a zygote is started with.
+pub(crate) struct Zygote {
+    /// Which one.
+    pub(crate) template: Template,
+    /// Its ids.
+    pub(crate) identity: Identity,
+    /// Its root.
+    pub(crate) view: View,
+}
+
+impl Zygote {
+    /// Runs it in a fresh clone with [`NAMESPACES`]; `socket` leads to the supervisor. Ends when that closes.
+    pub(crate) fn run(self, socket: RawFd) -> ! {
+        let [socket] = sys::keep_only([socket]);
+        // A panic must not reach the code of the supervisor, of which this process is a copy.
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            match self.prepare(socket.as_fd()) {
+                Ok(prepared) => serve(&prepared, socket.as_fd()),
+                Err(step) => {
+                    // Nobody is left to be told when this fails.
+                    let _ = socket::send(&socket, &ZygoteReply::Failed(step), &[]);
+                }
+            }
+        }));
+        sys::exit(i32::from(result.is_err()))
+    }
+
+    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<launch::Prepared, Step> {
+        rustix::thread::set_name(c"e2b-zygote").at("set name")?;
+        self.follow_supervisor()?;
+        match socket::recv(socket).at("receive")? {
+            Some((ZygoteRequest::Begin, _)) => {}
+            _ => return Err(Step::refused("receive", "no beginning")),
+        }
+        for (resource, soft, hard) in INHERITED_LIMITS {
+            let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
+            rustix::process::setrlimit(resource, limit).about("set limit", format!("{resource:?}"))?;
+        }
+        let trees = root::Trees::copy(&self.view)?;
+        let id = self.identity.zygote_id();
+        if self.identity.dedicated() {
+            rustix::thread::set_thread_groups(&[]).at("drop groups")?;
+        }
+        let (group, user) = (rustix::process::Gid::from_raw(id), rustix::process::Uid::from_raw(id));
+        rustix::thread::set_thread_res_gid(group, group, group).at("set group id")?;
+        rustix::thread::set_thread_res_uid(user, user, user).at("set user id")?;
+        // Changing ids cleared both; without the first, the id maps of clones could not be opened.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at("set dumpable")?;
+        self.follow_supervisor()?;
+        rustix::process::umask(rustix::fs::Mode::empty());
+        root::enter(&self.view, trees)?;
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+        if let Some(path) = &self.view.interpreter {
+            // A carried one is not at its place here.
+            if self.view.carried.iter().all(|carried| !path.starts_with(carried.place.path)) {
+                rustix::fs::access(path, rustix::fs::Access::EXEC_OK).about("find interpreter", path.display())?;
+            }
+        }
+        let prepared = launch::Prepared::new(&self.view)?;
+        if self.template == Template::Base {
+            e2bridge_worker::prewarm();
+        }
+        rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
+        seccomp::Filters::new()?.install()?;
+        sys::forget_children();
+        sys::trim_heap();
+        socket::send(socket, &ZygoteReply::Ready, &[]).at("send")?;
+        Ok(prepared)
+    }
+
+    /// Dies with the supervisor. (That its socket ends then is the second way to notice.)
+    fn follow_supervisor(&self) -> Result<(), Step> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at("set parent death signal")
+    }
+}
+
+fn serve(prepared: &launch::Prepared, socket: BorrowedFd<'_>) {
+    // An error here is the end of the supervisor, or of this program's integrity.
+    while let Ok(Some((request, fds))) = socket::recv(socket) {
+        let ZygoteRequest::Clone(order) = request else { return };
+        let Ok([status, control]) = <[OwnedFd; 2]>::try_from(fds) else { return };
+        let Order { sandbox, .. } = order;
+        let sent = match launch::parent::clone(prepared, &order, status, control) {
+            Ok(pidfd) => socket::send(socket, &ZygoteReply::Cloned { sandbox }, &[pidfd.as_fd()]),
+            Err(step) => socket::send(socket, &ZygoteReply::CloneFailed { sandbox, step }, &[]),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}

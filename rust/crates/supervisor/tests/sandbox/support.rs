@@ -1,0 +1,377 @@
+//! Drives the built supervisor over its protocol, as the library does.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use e2bridge_protocol::init::{Exit, InitEvent, InitRequest, Program, Spawn, Statistics};
+use e2bridge_protocol::supervisor::{
+    Checked, Create, Created, Failure, Limits, Start, Started, SupervisorReply, SupervisorRequest, Template,
+};
+use e2bridge_protocol::{PROTOCOL_VERSION, socket};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Small limits that everything in these tests fits into.
+pub(crate) const LIMITS: Limits = Limits {
+    memory_bytes: 128 * 1024 * 1024,
+    cpu_count: 1,
+    disk_bytes: 16 * 1024 * 1024,
+    disk_inodes: 2000,
+    processes: 64,
+};
+
+/// A reason not to run a test here: printed, or an error where every test is required.
+pub(crate) fn skip(reason: &str) {
+    assert!(std::env::var_os("E2B_TESTS_REQUIRED").is_none(), "cannot run here: {reason}");
+    eprintln!("skipped: {reason}");
+}
+
+/// Whether host ids and cgroups of our own can be expected.
+pub(crate) fn privileged() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The supervisor under test.
+pub(crate) fn supervisor() -> PathBuf {
+    std::env::var_os("E2B_TEST_SUPERVISOR").map_or_else(|| env!("CARGO_BIN_EXE_e2bridge-supervisor").into(), PathBuf::from)
+}
+
+/// A supervisor, with its library's part played here.
+pub(crate) struct Engine {
+    pub(crate) library: Option<OwnedFd>,
+    pub(crate) child: Child,
+    pub(crate) client: String,
+    pub(crate) started: Started,
+    next: AtomicU32,
+    _directory: Option<tempfile::TempDir>,
+    pub(crate) runtime: PathBuf,
+}
+
+/// What of [`Start`] tests vary.
+pub(crate) struct Options {
+    pub(crate) runtime: Option<PathBuf>,
+    pub(crate) python: Vec<String>,
+    pub(crate) node: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { runtime: None, python: vec!["/usr/bin/python3".to_owned()], node: vec!["/usr/bin/node".to_owned()] }
+    }
+}
+
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    format!("t{}x{}x{time}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Starts the supervisor without saying anything to it.
+pub(crate) fn launch() -> (OwnedFd, Child) {
+    let (near, far) = socket::seqpacket_pair().unwrap();
+    let mut command = Command::new(supervisor());
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let raw = far.as_raw_fd();
+    // SAFETY: only system calls between fork and exec; the descriptor stays open until `far` is dropped below.
+    unsafe {
+        command.pre_exec(move || {
+            if raw == 3 {
+                return Ok(rustix::io::fcntl_setfd(std::os::fd::BorrowedFd::borrow_raw(3), rustix::io::FdFlags::empty())?);
+            }
+            match libc::dup2(raw, 3) {
+                3 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+    }
+    let child = command.spawn().unwrap();
+    (near, child)
+}
+
+/// Sends a request and waits for its reply.
+pub(crate) fn ask(library: &OwnedFd, request: &SupervisorRequest, fd: Option<&OwnedFd>) -> Option<SupervisorReply> {
+    wait(ask_later(library, request, fd))
+}
+
+/// Sends a request; the reply comes out of what is returned.
+pub(crate) fn ask_later(library: &OwnedFd, request: &SupervisorRequest, fd: Option<&OwnedFd>) -> OwnedFd {
+    let (near, far) = socket::seqpacket_pair().unwrap();
+    let fds: Vec<_> = [Some(&far), fd].into_iter().flatten().map(|fd| fd.as_fd()).collect();
+    socket::send(library, request, &fds).unwrap();
+    near
+}
+
+pub(crate) fn wait(reply: OwnedFd) -> Option<SupervisorReply> {
+    assert!(readable(&reply, PATIENCE), "no reply");
+    socket::recv(&reply).unwrap().map(|(reply, _)| reply)
+}
+
+pub(crate) fn readable(fd: &OwnedFd, patience: Duration) -> bool {
+    let timeout = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: i64::from(patience.subsec_nanos()) };
+    rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)).unwrap() == 1
+}
+
+impl Engine {
+    pub(crate) fn start() -> Self {
+        Self::with(Options::default()).unwrap()
+    }
+
+    pub(crate) fn with(options: Options) -> Result<Self, Failure> {
+        let (library, child) = launch();
+        let directory = options.runtime.is_none().then(|| tempfile::tempdir().unwrap());
+        let runtime = options.runtime.unwrap_or_else(|| directory.as_ref().unwrap().path().to_owned());
+        let client = unique();
+        let start = Start {
+            protocol_version: PROTOCOL_VERSION,
+            client: client.clone(),
+            runtime_directory: runtime.to_str().unwrap().to_owned(),
+            required: true,
+            python_candidates: options.python,
+            node_candidates: options.node,
+        };
+        let started = match ask(&library, &SupervisorRequest::Start(start), None).unwrap() {
+            SupervisorReply::Started(started) => started,
+            SupervisorReply::Failed(failure) => return Err(failure),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(started.pid, child.id());
+        let library = Some(library);
+        Ok(Self { library, child, client, started, next: AtomicU32::new(1), _directory: directory, runtime })
+    }
+
+    pub(crate) fn library(&self) -> &OwnedFd {
+        self.library.as_ref().unwrap()
+    }
+
+    /// Sends a create; what it becomes is known by [`Pending::wait`].
+    pub(crate) fn create_later(&self, template: Template, limits: Limits) -> Pending {
+        let number = u64::from(self.next.fetch_add(1, Ordering::Relaxed));
+        let (control, far) = socket::seqpacket_pair().unwrap();
+        let create = Create { sandbox: number, template, limits, host_name: format!("sb-{number}") };
+        let reply = ask_later(self.library(), &SupervisorRequest::Create(create), Some(&far));
+        Pending { number, control, reply }
+    }
+
+    pub(crate) fn try_create(&self, template: Template, limits: Limits) -> Result<Sandbox, Failure> {
+        self.create_later(template, limits).wait()
+    }
+
+    pub(crate) fn create(&self, template: Template) -> Sandbox {
+        self.try_create(template, LIMITS).unwrap()
+    }
+
+    pub(crate) fn kill(&self, number: u64) -> SupervisorReply {
+        ask(self.library(), &SupervisorRequest::Kill { sandbox: number }, None).unwrap()
+    }
+
+    pub(crate) fn check(&self) -> Checked {
+        match ask(self.library(), &SupervisorRequest::Check, None).unwrap() {
+            SupervisorReply::Checked(checked) => *checked,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Directories of this client's cgroups that exist, anywhere.
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
+        cgroups_of(&self.client)
+    }
+
+    /// Entries of the runtime directory.
+    pub(crate) fn records(&self) -> Vec<String> {
+        names(&self.runtime)
+    }
+
+    /// Closes the socket and waits for the supervisor's end.
+    pub(crate) fn close(&mut self) -> Option<i32> {
+        self.library = None;
+        self.wait_for_end()
+    }
+
+    pub(crate) fn wait_for_end(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let mut said = String::new();
+                self.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+                self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                assert_eq!(said, "", "the supervisor wrote to its streams");
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the supervisor does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.library = None;
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn names(directory: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub(crate) fn cgroups_of(client: &str) -> Vec<PathBuf> {
+    fn search(directory: &std::path::Path, wanted: &str, depth: u32, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.file_name().to_string_lossy() == wanted {
+                found.push(entry.path());
+            } else if depth > 0 {
+                search(&entry.path(), wanted, depth - 1, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    search(std::path::Path::new("/sys/fs/cgroup"), &format!("e2bridge-{client}"), 8, &mut found);
+    found
+}
+
+/// A create under way.
+pub(crate) struct Pending {
+    pub(crate) number: u64,
+    control: OwnedFd,
+    reply: OwnedFd,
+}
+
+impl Pending {
+    pub(crate) fn wait(self) -> Result<Sandbox, Failure> {
+        let Self { number, control, reply } = self;
+        match wait(reply).expect("the supervisor gave no reply") {
+            SupervisorReply::Created(created) => Ok(Sandbox { number, control, created: *created }),
+            SupervisorReply::Failed(failure) => Err(failure),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A sandbox; its control socket closes with it.
+pub(crate) struct Sandbox {
+    pub(crate) number: u64,
+    pub(crate) control: OwnedFd,
+    pub(crate) created: Created,
+}
+
+/// What a program left.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Sandbox {
+    /// Runs a line of shell.
+    pub(crate) fn shell(&self, line: &str) -> Output {
+        self.run(&["/bin/sh", "-c", line])
+    }
+
+    /// Runs Python code of the host's interpreter and returns what it printed; it must succeed.
+    pub(crate) fn python(&self, code: &str) -> String {
+        let output = self.run(&["/usr/bin/python3", "-I", "-S", "-c", code]);
+        assert_eq!(output.exit.exit_code, Some(0), "{output:?}");
+        output.stdout.trim_end().to_owned()
+    }
+
+    /// What a line of shell prints; it must succeed.
+    pub(crate) fn print(&self, line: &str) -> String {
+        let output = self.shell(line);
+        assert_eq!(output.exit.exit_code, Some(0), "{line}: {output:?}");
+        output.stdout.trim_end().to_owned()
+    }
+
+    pub(crate) fn run(&self, argv: &[&str]) -> Output {
+        let (channel, far) = socket::seqpacket_pair().unwrap();
+        let (out_read, out_write) = pipe();
+        let (err_read, err_write) = pipe();
+        let spawn = InitRequest::Spawn(Spawn {
+            program: Program::Exec { argv: argv.iter().map(|&text| text.to_owned()).collect() },
+            env: vec!["PATH=/usr/bin:/bin".to_owned(), "HOME=/home/user".to_owned()],
+            cwd: "/home/user".to_owned(),
+            timeout_ms: Some(20_000),
+            capture: true,
+            worker: false,
+        });
+        let fds = [&far, &out_write, &err_write, &out_read, &err_read].map(|fd| fd.as_fd());
+        socket::send(&self.control, &spawn, &fds).unwrap();
+        drop((far, out_write, err_write));
+        let (stdout, stderr) = (reader(out_read), reader(err_read));
+        let exit = loop {
+            assert!(readable(&channel, PATIENCE), "the program does not end");
+            match socket::recv(&channel).unwrap().expect("init ended").0 {
+                InitEvent::Started { .. } => {}
+                InitEvent::Exited(exit) => break exit,
+                other => panic!("{argv:?}: {other:?}"),
+            }
+        };
+        Output { exit, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    }
+
+    /// Starts a program and leaves it running; it ends when the channel closes.
+    pub(crate) fn start(&self, argv: &[&str]) -> OwnedFd {
+        let (channel, far) = socket::seqpacket_pair().unwrap();
+        let spawn = InitRequest::Spawn(Spawn {
+            program: Program::Exec { argv: argv.iter().map(|&text| text.to_owned()).collect() },
+            env: vec!["PATH=/usr/bin:/bin".to_owned()],
+            cwd: "/".to_owned(),
+            timeout_ms: None,
+            capture: false,
+            worker: false,
+        });
+        socket::send(&self.control, &spawn, &[far.as_fd()]).unwrap();
+        drop(far);
+        assert!(readable(&channel, PATIENCE));
+        let event = socket::recv::<InitEvent>(&channel).unwrap().expect("init ended").0;
+        assert!(matches!(event, InitEvent::Started { .. }), "{event:?}");
+        channel
+    }
+
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        let (channel, far) = socket::seqpacket_pair().unwrap();
+        socket::send(&self.control, &InitRequest::Statistics, &[far.as_fd()]).ok()?;
+        drop(far);
+        assert!(readable(&channel, PATIENCE));
+        match socket::recv(&channel).unwrap()?.0 {
+            InitEvent::Statistics(statistics) => Some(statistics),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether its init process exists on the host.
+    pub(crate) fn alive(&self) -> bool {
+        process_exists(self.created.init_pid)
+    }
+}
+
+pub(crate) fn process_exists(pid: u32) -> bool {
+    // A zombie that nobody has waited for yet is no more.
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn pipe() -> (OwnedFd, OwnedFd) {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
+}
+
+fn reader(fd: OwnedFd) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        fs::File::from(fd).read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
