@@ -125,8 +125,11 @@ impl Backend for LocalBackend {
 
     fn list_templates(&self) -> Result<TemplateList> {
         self.engine.check_open()?;
-        let checked = self.engine.host.get(&self.engine)?;
-        self.engine.templates.list(|base| check::unavailable(&checked, base))
+        let checked = self.engine.host.get(&self.engine);
+        self.engine.templates.list(|base| match &checked {
+            Ok(checked) => check::unavailable(checked, base),
+            Err(error) => Some(error.message().to_owned()),
+        })
     }
 
     fn delete_template(&self, template_name: &str) -> Result<TemplateDeleted> {

@@ -44,7 +44,7 @@ pub(crate) fn monitor(engine: &Engine, include_all_sandboxes: bool) -> Result<He
     Ok(HealthReport {
         overall_health: rules::overall(probe.alive(), probed.len(), responsive_sandboxes).to_owned(),
         backend: "local".to_owned(),
-        isolation: isolation(engine),
+        isolation: isolation(engine, probe.alive()),
         pools: pools(engine),
         latency: BTreeMap::new(),
         alerts: rules::alerts(probe.alive(), &host, &probed),
@@ -101,11 +101,12 @@ impl Probe {
 }
 
 /// The isolation of the newest sandbox; before the first, what the host allows.
-fn isolation(engine: &Engine) -> IsolationReport {
+fn isolation(engine: &Engine, alive: bool) -> IsolationReport {
     if let Some(report) = engine.last_isolation() {
         return IsolationReport::clone(&report);
     }
-    let checked = engine.host.get(engine).ok();
+    // A report starts nothing: a supervisor that has ended is said to have.
+    let checked = if alive { engine.host.get(engine).ok() } else { None };
     match checked.as_ref().and_then(|checked| checked.posture.as_ref()) {
         Some(posture) => isolation_report(posture),
         None => IsolationReport {

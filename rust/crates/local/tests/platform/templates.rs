@@ -11,7 +11,7 @@ fn what_a_sandbox_changed_comes_back_in_the_next() {
     let first = fixture.create("base").unwrap();
     fixture.output(
         &first,
-        "set -e; mkdir -p /opt/tool/bin /srv/a/b/c; printf '#!/bin/sh\\necho tool runs\\n' > /opt/tool/bin/run; \
+        "set -e; mkdir -p /opt/tool/bin /usr/local/bin /srv/a/b/c; printf '#!/bin/sh\\necho tool runs\\n' > /opt/tool/bin/run; \
          chmod 755 /opt/tool/bin/run; ln -s /opt/tool/bin/run /usr/local/bin/tool; printf secret > /opt/private; \
          chmod 600 /opt/private; printf deep > /srv/a/b/c/file; chmod 500 /srv/a/b/c; touch \"/opt/a name 'with\" \"$(printf '/opt/\\377')\"; \
          echo t > /tmp/t; echo v > /var/tmp/v; echo h > /home/user/h; echo d > /data/d; cp /opt/private /opt/set; chmod 6755 /opt/set; \
