@@ -28,6 +28,8 @@ const FREEZE_AFTER: Duration = Duration::from_millis(50);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 /// Looks in a row that find nothing: enough to believe that nothing is left.
 const CLEAN_LOOKS: u32 = 2;
+/// Most children looked at between two looks at everything else.
+const MAX_REAPED: usize = 256;
 /// How long an agent that writes may take to clean up after its channel has closed.
 const AGENT_GRACE: Duration = Duration::from_millis(200);
 
@@ -188,6 +190,8 @@ struct Server {
     shutdown: Option<Shutdown>,
     /// Processes that lost their shepherd are being killed; as in [`Ending`].
     escape: Option<Ending>,
+    /// More children may have ended than were looked at.
+    children: bool,
     buffer: Vec<u8>,
 }
 
@@ -233,6 +237,7 @@ impl Server {
             long: Vec::new(),
             shutdown: None,
             escape: None,
+            children: false,
             buffer: vec![0; socket::MAX_DATAGRAM],
         })
     }
@@ -242,7 +247,7 @@ impl Server {
         loop {
             self.wait(&mut ready);
             // Children first: what has ended by itself is not killed.
-            if ready.iter().any(|source| matches!(source, Source::Signals)) {
+            if self.children || ready.iter().any(|source| matches!(source, Source::Signals)) {
                 let _ = rustix::io::read(&self.signals, &mut self.buffer[..128]);
                 self.reap();
             }
@@ -282,7 +287,8 @@ impl Server {
                 polled.push(PollFd::new(channel, PollFlags::IN));
             }
         }
-        let timeout = self.next_timer().map(|at| {
+        let now = self.children.then(Instant::now);
+        let timeout = now.or_else(|| self.next_timer()).map(|at| {
             let left = at.saturating_duration_since(Instant::now());
             Timespec {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
@@ -505,9 +511,16 @@ impl Server {
 
     // Children
 
-    /// Takes every child that has ended.
+    /// Takes children that have ended, and wakes those that were stopped.
     fn reap(&mut self) {
-        while let Ok(Some(waited)) = sys::poll_child_or_stopped() {
+        self.children = false;
+        for round in 0.. {
+            // Who stops shepherds faster than they are woken must not keep the timers from running.
+            if round == MAX_REAPED {
+                self.children = true;
+                return;
+            }
+            let Ok(Some(waited)) = sys::poll_child_or_stopped() else { return };
             let agent = self.agents.iter_mut().find(|agent| agent.pid == waited.pid);
             let execution = self.executions.iter_mut().find(|it| it.top_lives && it.top == waited.pid);
             if waited.stopped() {
