@@ -12,10 +12,14 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.BooleanSupplier;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** What is there on the machine: processes, control groups, descriptors, threads, temporary files. */
 final class Census {
+    private static final Pattern ENGINE = Pattern.compile("e2bridge-[a-z0-9]+");
+
     private Census() {}
 
     /** {@return the descendants of a process: number to start time, which together never repeat} */
@@ -69,13 +73,30 @@ final class Census {
         }
     }
 
-    /** {@return every control group of the machine} */
-    static Set<String> controlGroups() {
+    /** {@return the names of the engines that put the processes into control groups} Other engines may run on the machine. */
+    static Set<String> engines(Map<Long, String> processes) {
+        Set<String> names = new TreeSet<>();
+        for (long pid : processes.keySet()) {
+            try {
+                Matcher matcher = ENGINE.matcher(Files.readString(Path.of("/proc", Long.toString(pid), "cgroup")));
+                while (matcher.find()) {
+                    names.add(matcher.group());
+                }
+            } catch (IOException gone) {
+                // Then its group goes too.
+            }
+        }
+        return names;
+    }
+
+    /** {@return the control groups of the engines} */
+    static Set<String> controlGroups(Set<String> engines) {
         Set<String> groups = new TreeSet<>();
         Path root = Path.of("/sys/fs/cgroup");
         if (Files.isDirectory(root)) {
             walk(root, groups);
         }
+        groups.removeIf(group -> engines.stream().noneMatch(group::contains));
         return groups;
     }
 

@@ -55,9 +55,9 @@ class LifetimeTest {
 
     @Test
     void closeEndsEverythingOfTheClient() throws Exception {
-        Set<String> groups = Census.controlGroups();
         Map<Long, String> before = Census.descendants(ProcessHandle.current().pid());
         Map<Long, String> running;
+        Set<String> engines;
         try (Engine engine = Engine.open()) {
             for (int i = 0; i < 5; i++) {
                 engine.client().executeE2BProcess(engine.sandbox("base"), "setsid sleep 600 & (trap '' TERM; sleep 600) &");
@@ -65,9 +65,10 @@ class LifetimeTest {
             running = Census.descendants(ProcessHandle.current().pid());
             before.keySet().forEach(running::remove);
             assertTrue(running.size() >= 11, running.size() + " processes");
+            engines = Census.engines(running);
         }
         assertTrue(Census.within(2_000, () -> Census.alive(running).isEmpty()), "left: " + Census.alive(running));
-        assertTrue(Census.within(2_000, () -> groups.containsAll(Census.controlGroups())), "groups are left");
+        assertTrue(Census.within(2_000, () -> Census.controlGroups(engines).isEmpty()), () -> "left: " + Census.controlGroups(engines));
         JsonNode counts = NativeCalls.liveCounts();
         assertEquals(0, counts.get("clients").intValue(), counts.toString());
         assertEquals(0, counts.get("sandboxes").intValue(), counts.toString());
@@ -286,18 +287,19 @@ class LifetimeTest {
     @ValueSource(strings = {"kill", "exit", "throw", "memory"})
     void howeverTheProcessEndsNothingIsLeft(String how) throws Exception {
         Engine.open().close();
-        Set<String> groups = Census.controlGroups();
         Set<String> files = Census.temporaryFiles();
         Process process = new ProcessBuilder(new ChildJvm().command(LifetimeProbe.class, how))
                 .redirectErrorStream(true)
                 .start();
         Map<Long, String> running;
+        Set<String> engines;
         try (BufferedReader output = process.inputReader()) {
             String line = output.readLine();
             assertEquals("ready", line, () -> line + "\n" + output.lines().toList());
             Thread.sleep(200);
             running = Census.descendants(process.pid());
             assertTrue(running.size() >= 7, running.size() + " processes");
+            engines = Census.engines(running);
             if (how.equals("kill")) {
                 process.destroyForcibly();
             } else {
@@ -311,11 +313,7 @@ class LifetimeTest {
             assertTrue(process.waitFor(60, TimeUnit.SECONDS));
         }
         assertTrue(Census.within(2_000, () -> Census.alive(running).isEmpty()), "left: " + Census.alive(running));
-        assertTrue(Census.within(2_000, () -> groups.containsAll(Census.controlGroups())), () -> {
-            Set<String> left = Census.controlGroups();
-            left.removeAll(groups);
-            return "groups left: " + left;
-        });
+        assertTrue(Census.within(2_000, () -> Census.controlGroups(engines).isEmpty()), () -> "left: " + Census.controlGroups(engines));
         assertEquals(files, Census.temporaryFiles());
     }
 
@@ -330,14 +328,16 @@ class LifetimeTest {
             Thread.sleep(3_000);
             int descriptors = Census.descriptors();
             int threads = Census.threads();
-            Set<String> groups = Census.controlGroups();
             Set<String> files = Census.temporaryFiles();
             Map<Long, String> processes = Census.descendants(ProcessHandle.current().pid());
+            Set<String> engines = Census.engines(processes);
+            int groups = Census.controlGroups(engines).size();
             cycle(e2b, cycles);
             Thread.sleep(3_000);
             assertTrue(Census.descriptors() <= descriptors + 8, descriptors + " -> " + Census.descriptors() + " descriptors");
             assertTrue(Census.threads() <= threads + 8, threads + " -> " + Census.threads() + " threads");
-            assertTrue(Census.controlGroups().size() <= groups.size() + 8, groups.size() + " -> " + Census.controlGroups().size() + " groups");
+            int groupsNow = Census.controlGroups(engines).size();
+            assertTrue(groupsNow <= groups + 32, groups + " -> " + groupsNow + " groups");
             assertEquals(files, Census.temporaryFiles());
             int now = Census.descendants(ProcessHandle.current().pid()).size();
             assertTrue(now <= processes.size() + 8, processes.size() + " -> " + now + " processes");
