@@ -31,6 +31,8 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to end everything when the client closes, before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_500);
+/// The number of no sandbox: they begin at 1.
+const NO_SANDBOX: u64 = 0;
 /// Most bytes of a reply.
 const MAX_REPLY: usize = 32 * 1024;
 
@@ -162,6 +164,32 @@ impl Supervisor {
         }
     }
 
+    /// Asks for what costs it nothing, the end of a sandbox that is not there; answers how long the reply took. Unlike a request, a probe
+    /// that is not answered ends nothing.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when it has died or does not answer in `patience`; `LIMIT_EXCEEDED` when this process has no descriptor left.
+    pub(crate) fn probe(&self, patience: Duration) -> Result<Duration> {
+        let asked = Instant::now();
+        let (reply, reply_far) =
+            socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
+        let sent = socket::send(&self.socket, &SupervisorRequest::Kill { sandbox: NO_SANDBOX }, &[reply_far.as_fd()]);
+        drop(reply_far);
+        let mut fds = [PollFd::new(&reply, PollFlags::IN), PollFd::new(&self.pidfd, PollFlags::IN)];
+        let in_time = wait::poll(&mut fds, Some(asked + patience)).map_err(|error| host_error("poll", &error))?;
+        let took = asked.elapsed();
+        if self.is_dead() {
+            return Err(Error::new(Code::Unavailable, "the supervisor has ended; the next create starts a new one"));
+        }
+        match socket::recv::<SupervisorReply>(&reply) {
+            Ok(Some(_)) if sent.is_ok() && in_time => Ok(took),
+            _ => Err(Error::new(
+                Code::Unavailable,
+                format!("the supervisor did not answer a probe within {} s", patience.as_secs_f64()),
+            )),
+        }
+    }
+
     fn wait(
         &self,
         fd: BorrowedFd<'_>,
@@ -189,14 +217,19 @@ impl Supervisor {
         Err(Error::new(Code::Unavailable, "the supervisor did not answer in time and was ended"))
     }
 
+    /// The error for a connection that ended: the supervisor has died, or it dropped the request.
     fn died(&self) -> Error {
         // A closed socket comes a moment before the end of the process.
-        let _ = wait::poll(
+        let ended = wait::poll(
             &mut [PollFd::new(&self.pidfd, PollFlags::IN)],
             Some(Instant::now() + Duration::from_millis(200)),
         );
-        self.kill();
-        Error::new(Code::Unavailable, "the supervisor has ended; the next create starts a new one")
+        if ended.unwrap_or(false) {
+            self.kill();
+            Error::new(Code::Unavailable, "the supervisor has ended; the next create starts a new one")
+        } else {
+            Error::new(Code::Unavailable, "the supervisor dropped the request")
+        }
     }
 
     /// Ends it at once, and with it everything below.

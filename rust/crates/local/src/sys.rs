@@ -9,8 +9,9 @@ use std::ptr;
 /// Bytes of the child's stack between `clone` and `execveat`; it makes a dozen calls and no deep ones.
 const CHILD_STACK_BYTES: usize = 64 * 1024;
 
-/// A process that was started; it is this process's child with exit signal 0, so that no SIGCHLD is sent and no `waitpid(-1)`
-/// of others takes it.
+/// A process that was started, a child of this process. Until it executes its program its exit signal is 0; the kernel makes that
+/// SIGCHLD in `execve`, so a `waitpid(-1)` of others may take its end. Nothing here relies on taking it: the pidfd tells the end
+/// whoever took it.
 pub(crate) struct Started {
     /// Its id in this process's pid namespace.
     pub(crate) pid: u32,
@@ -153,7 +154,7 @@ unsafe fn exec(plan: &Plan) -> &'static str {
 /// Waits for a child by its pidfd and takes its exit; false when it has not ended and `block` is false, or was taken before.
 pub(crate) fn wait(pidfd: &OwnedFd, block: bool) -> bool {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
-    // __WALL: without it the kernel shows no child whose exit signal is not SIGCHLD.
+    // __WALL: without it the kernel shows no child that ended before it executed its program, whose exit signal is still 0.
     let all = WaitIdOptions::from_bits_retain(libc::__WALL.cast_unsigned());
     let mut options = WaitIdOptions::EXITED | all;
     if !block {

@@ -1,0 +1,97 @@
+//! Times of the engine's calls, without the boundary to Java: `cargo bench -p e2bridge-local`. Prints p50, p90 and p99 in
+//! microseconds; needs a host that can isolate.
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a program that prints what it measures")]
+
+use std::time::{Duration, Instant};
+
+use e2bridge_core::request::{CreateSandbox, ExecuteProcess, StatusFilter};
+use e2bridge_core::{Backend, CancelToken};
+use e2bridge_local::{Config, LocalBackend};
+
+fn main() {
+    let pooled = LocalBackend::open(Config::default()).expect("an engine");
+    let cold = LocalBackend::open(Config { pool_base: Some(0), ..Config::default() }).expect("an engine");
+    let mut one = create(&cold);
+    terminate(&cold, &one);
+
+    one = create(&pooled);
+    measure("status, sampled before", 20_000, || drop(pooled.sandbox_status(&one).expect("status")));
+    let mut anew = Vec::new();
+    for _ in 0..300 {
+        execute(&pooled, &one, "/bin/true");
+        let began = Instant::now();
+        drop(pooled.sandbox_status(&one).expect("status"));
+        anew.push(began.elapsed());
+    }
+    report("status, sampled anew", anew);
+    measure("list of one", 20_000, || {
+        drop(pooled.list_sandboxes(StatusFilter::parse(None).expect("a filter")).expect("list"));
+    });
+    measure("execute /bin/true", 1_000, || execute(&pooled, &one, "/bin/true"));
+    terminate(&pooled, &one);
+
+    let mut ids = Vec::new();
+    measure("create, pool empty", 300, || ids.push(create(&cold)));
+    let mut left = ids.into_iter();
+    measure("terminate", 300, || terminate(&cold, &left.next().expect("one each")));
+
+    let mut times = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        std::thread::sleep(Duration::from_millis(5));
+        let began = Instant::now();
+        let id = create(&pooled);
+        times.0.push(began.elapsed());
+        let began = Instant::now();
+        terminate(&pooled, &id);
+        times.1.push(began.elapsed());
+    }
+    report("create, from the pool, 5 ms apart", times.0);
+    report("terminate, 5 ms apart", times.1);
+
+    for threads in [1, 2, 4, 8] {
+        let began = Instant::now();
+        let each = 1_000 / threads;
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for _ in 0..each {
+                        let id = create(&pooled);
+                        terminate(&pooled, &id);
+                    }
+                });
+            }
+        });
+        let rate = 1_000.0 / began.elapsed().as_secs_f64();
+        println!("{:<40} {rate:>9.0} per second", format!("create + terminate, {threads} threads"));
+    }
+}
+
+fn create(engine: &LocalBackend) -> String {
+    let request = CreateSandbox::new("bench", None, None, None, None).expect("a request");
+    engine.create_sandbox(&request, &CancelToken::new()).expect("create").sandbox_id
+}
+
+fn terminate(engine: &LocalBackend, id: &str) {
+    engine.terminate_sandbox(id, true).expect("terminate");
+}
+
+fn execute(engine: &LocalBackend, id: &str, program: &str) {
+    let request = ExecuteProcess::new(id, program, Some(Vec::new()), None, None).expect("a request");
+    assert_eq!(engine.execute_process(&request, &CancelToken::new()).expect("execute").exit_code, 0);
+}
+
+fn measure(name: &str, count: usize, mut work: impl FnMut()) {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let began = Instant::now();
+        work();
+        times.push(began.elapsed());
+    }
+    report(name, times);
+}
+
+fn report(name: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6;
+    println!("{name:<40} p50 {:>9.1}  p90 {:>9.1}  p99 {:>9.1} us", at(50), at(90), at(99));
+}
