@@ -1,0 +1,663 @@
+"""Runs code in CPython for a caller at the other end of descriptor 3.
+
+Messages are JSON in UTF-8 behind their length as four bytes, little endian. A request is {code, stateless, timeout_ms,
+max_output_bytes}; the reply is {result, results, error, timed_out, out_of_memory, spent, dropped_bytes}. What the code prints goes to
+descriptors 1 and 2 and is there before the reply.
+
+The result is the value of the last expression: a string as it is, anything else as repr() shows it, nothing for None. Code may await at
+its top level. display(value, ...) adds results.
+
+A stateless run has a module __main__ of its own. After it, these are as they were: builtins, the names in sys, sys.path and its like,
+the environment, working directory, umask, standard streams, descriptors, signal handlers and mask, timers, limits, random and
+numpy.random (seeded anew), warning filters, exit handlers. Modules of the interpreter's own library stay imported, with whatever the
+code did to them; modules found elsewhere are forgotten. A run that left threads, children, lowered limits or a foreign extension
+module behind makes the worker `spent`: it exits after the reply. Other runs share one __main__ and nothing is put back.
+
+Whatever this program needs is bound to names of its own at the start, so that code that changes a library does not reach it. Code
+that goes for this program's own frames can still break it; that costs it this process, no more.
+"""
+
+import ast
+import atexit
+import builtins
+import fcntl
+import gc
+import io
+import json
+import linecache
+import os
+import re
+import resource
+import signal
+import sys
+import traceback
+import types
+import warnings
+import _thread
+import time
+from json.encoder import c_make_encoder, encode_basestring
+
+# The functions below find their builtins here, whatever becomes of the module.
+__builtins__ = dict(builtins.__dict__)
+
+
+def frozen(module):
+    """The names of a module as they are now."""
+    return types.SimpleNamespace(**module.__dict__)
+
+
+library = os
+ast, atexit, gc, io, os, resource, signal, time = map(frozen, (ast, atexit, gc, io, os, resource, signal, time))
+
+CHANNEL = 3
+MAX_MESSAGE = 64 * 1024 * 1024
+# The most that these may take in a reply, in bytes of JSON; together they stay below the longest message.
+MAX_RESULT = 12 * 1024 * 1024
+MAX_RESULTS = 24 * 1024 * 1024
+MAX_ERROR = 1024 * 1024
+MAX_DISPLAYED = 1000
+MAX_DEPTH = 100
+MAX_REMEMBERED = 100
+# After the time-out the code is interrupted again and again, should it catch the first one.
+AGAIN = 0.05
+# Seconds that putting everything back may take, finalizers of the code included.
+MAX_CLEANUP = 5.0
+FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+COROUTINE = 0x80
+FUTURES = 0
+for _name in __import__("__future__").all_feature_names:
+    FUTURES |= getattr(__import__("__future__"), _name).compiler_flag
+OWN = __file__
+
+_read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
+_setitimer, _REAL = signal.setitimer, signal.ITIMER_REAL
+_clock = time.monotonic
+_fcntl, _DUP = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC
+_scan = json.JSONDecoder().scan_once
+_compile, _exec, _eval = compile, exec, eval
+_format_exception = traceback.format_exception
+_strings = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+_brackets = re.compile(r"[\[\]{}]")
+_long_number = re.compile(r"\d{19}")
+_surrogates = re.compile("[\ud800-\udfff]")
+
+
+class TimeOut(BaseException):
+    """Interrupts code whose time is over."""
+
+
+class State:
+    """What this program remembers between runs."""
+
+    phase = "idle"
+    timed_out = False
+    deadline = 0.0
+    pid = os.getpid()
+    runs = 0
+    results = []
+    results_room = 0
+    dropped = 0
+    module = None
+    loop = None
+
+
+def on_alarm(_signal, _frame):
+    """The time is over."""
+    if State.phase == "code":
+        # The code may send or set off this signal, too.
+        if _clock() + 0.01 < State.deadline:
+            return
+        State.timed_out = True
+        raise TimeOut
+    if State.phase == "cleanup":
+        _exit(1)
+
+
+def json_text(value):
+    """The value as JSON text, or None where JSON cannot say it, or a reader of the reply might not take it."""
+    kind = type(value)
+    if kind is str:
+        text = encode_basestring(value)
+    elif kind is bool:
+        return "true" if value else "false"
+    else:
+        try:
+            text = "".join(c_make_encoder({}, refuse, encode_basestring, None, ":", ",", False, False, False)(value, 0))
+        except TimeOut:
+            raise
+        except BaseException:
+            return None
+        long = len(text) > 18 and _long_number.search(text)
+        if long or text.count("[") + text.count("{") > MAX_DEPTH:
+            bare = _strings.sub("", text)
+            if _long_number.search(bare):
+                return None
+            depth = 0
+            for bracket in _brackets.findall(bare):
+                depth += 1 if bracket in "[{" else -1
+                if depth > MAX_DEPTH:
+                    return None
+    return text
+
+
+def refuse(_value):
+    """For the encoder: this value has no form in JSON."""
+    raise TypeError
+
+
+def show(value):
+    """The text of a result."""
+    return str.__str__(value) if isinstance(value, str) else repr(value)
+
+
+def cut(text, room):
+    """The text as JSON in at most `room` bytes or so; what is cut off is counted."""
+    whole = encode_basestring(text)
+    # Four bytes a character at most.
+    if len(whole) * 4 <= room:
+        return whole
+    size = len(whole.encode("utf-8", "replace"))
+    if size <= room:
+        return whole
+    kept = max(room // 6 - 2, 0)
+    State.dropped += len(text[kept:].encode("utf-8", "replace"))
+    return encode_basestring(text[:kept])
+
+
+def add_result(value, is_main):
+    """Adds a rich result and answers its text."""
+    text = show(value)
+    if len(State.results) >= MAX_DISPLAYED and not is_main:
+        State.dropped += len(text)
+        return text
+    shown = cut(text, State.results_room // 2)
+    State.results_room -= len(shown.encode("utf-8", "replace"))
+    form = json_text(value)
+    if form is not None:
+        size = len(form) if form.isascii() else len(form.encode("utf-8", "replace"))
+        if size > State.results_room:
+            form = None
+        else:
+            State.results_room -= size
+    State.results.append('{"text":%s,"json":%s,"is_main_result":%s}' % (shown, form or "null", "true" if is_main else "false"))
+    return text
+
+
+def display(*values):
+    """Adds each value to the results of the run."""
+    for value in values:
+        add_result(value, False)
+
+
+def describe(error):
+    """The error of a reply, without the frames of this program."""
+    kind = type(error)
+    try:
+        name = str(kind.__name__)
+    except BaseException:
+        name = "Exception"
+    try:
+        value = str(error)
+    except BaseException:
+        value = "<exception str() failed>"
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == OWN:
+        frames = frames.tb_next
+    try:
+        text = "".join(_format_exception(kind, error, frames))
+    except BaseException:
+        text = "%s: %s\n" % (name, value)
+    return '{"name":%s,"value":%s,"traceback":%s}' % (cut(name, MAX_ERROR), cut(value, MAX_ERROR), cut(text, MAX_ERROR))
+
+
+def prepare(code, name):
+    """Code objects of the statements and of the last expression, each or None."""
+    flags = FLAGS if "await" in code or "async" in code else 0
+    tree = _compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, True)
+    body = tree.body
+    last = None
+    if body and type(body[-1]) is ast.Expr:
+        last = ast.Expression(body.pop().value)
+    first = _compile(tree, name, "exec", flags, True) if body else None
+    if last is not None:
+        features = first.co_flags & FUTURES if first is not None else 0
+        last = _compile(last, name, "eval", flags | features, True)
+    return first, last
+
+
+def finish(value):
+    """Runs the coroutine that code with an await at its top level is."""
+    import asyncio
+
+    loop = State.loop
+    if loop is None or loop.is_closed():
+        loop = State.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+    return loop.run_until_complete(value)
+
+
+def close_loop():
+    """Ends the event loop of a stateless run and what still waits in it."""
+    loop, State.loop = State.loop, None
+    if loop is None or loop.is_closed():
+        return
+    import asyncio
+
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def flush():
+    """What the code printed goes to the pipes."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except TimeOut:
+            raise
+        except BaseException:
+            pass
+
+
+def new_main():
+    """An empty module __main__."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    return module
+
+
+def run(request):
+    """Runs the code of a request; the reply as JSON text."""
+    code = request["code"]
+    stateless = request["stateless"]
+    State.runs += 1
+    State.results = []
+    State.results_room = MAX_RESULTS
+    State.dropped = 0
+    State.timed_out = False
+    result = error = "null"
+    out_of_memory = False
+    name = "<code>" if stateless else "<code-%d>" % State.runs
+    module = State.module
+    if module is None:
+        module = State.module = new_main()
+    space = module.__dict__
+    try:
+        signal.signal(signal.SIGALRM, on_alarm)
+        State.phase = "code"
+        seconds = max(request["timeout_ms"], 1) / 1000
+        State.deadline = _clock() + seconds
+        _setitimer(_REAL, seconds, AGAIN)
+        try:
+            if not stateless:
+                # Functions live on, and tracebacks through them show their lines.
+                remember(name, code)
+                forget("<code-%d>" % (State.runs - MAX_REMEMBERED))
+            first, last = prepare(code, name)
+            value = None
+            if first is not None:
+                value = _eval(first, space)
+                if first.co_flags & COROUTINE:
+                    finish(value)
+                value = None
+            if last is not None:
+                value = _eval(last, space)
+                if last.co_flags & COROUTINE:
+                    value = finish(value)
+                if value is not None:
+                    result = cut(add_result(value, True), MAX_RESULT)
+                    space["_"] = value
+                    value = None
+        except SystemExit as exit:
+            if exit.code is not None and exit.code != 0:
+                error = describe(exit)
+        except TimeOut:
+            pass
+        except BaseException as thrown:
+            out_of_memory = isinstance(thrown, MemoryError)
+            remember(name, code)
+            error = describe(thrown)
+            del thrown
+        if _getpid() != State.pid:
+            leave_child(error)
+        if stateless:
+            # Already now, for libraries that help to make the reply.
+            restore(builtins.__dict__, Base.builtins)
+            if State.loop is not None:
+                close_loop()
+            # What the code left unreferenced may have something to say or to write yet.
+            space.pop("_", None)
+            space.clear()
+        flush()
+        State.phase = "idle"
+    except TimeOut:
+        State.phase = "idle"
+    except BaseException as thrown:
+        State.phase = "idle"
+        error = describe(thrown)
+    _setitimer(_REAL, 0)
+    if _getpid() != State.pid:
+        _exit(1)
+    if State.timed_out:
+        result = error = "null"
+        State.results = [one for one in State.results if not one.endswith('"is_main_result":true}')]
+    spent = stateless and (State.timed_out or out_of_memory or leaves_traces())
+    return '{"result":%s,"results":[%s],"error":%s,"timed_out":%s,"out_of_memory":%s,"spent":%s,"dropped_bytes":%d}' % (
+        result,
+        ",".join(State.results),
+        error,
+        "true" if State.timed_out else "false",
+        "true" if out_of_memory else "false",
+        "true" if spent else "false",
+        State.dropped,
+    ), spent
+
+
+def remember(name, code):
+    """Lets tracebacks show the lines of the code."""
+    if not isinstance(linecache.cache, dict):
+        return
+    lines = [line + "\n" for line in code.splitlines()]
+    linecache.cache[name] = (len(code), None, lines, name)
+
+
+def forget(name):
+    """The opposite of remember."""
+    if isinstance(linecache.cache, dict):
+        linecache.cache.pop(name, None)
+
+
+def leave_child(error):
+    """The code forked, and this is the child at the end of it: as a script it would end here."""
+    try:
+        flush()
+        if error != "null":
+            _write(2, (json.loads(error)["traceback"]).encode("utf-8", "replace"))
+    finally:
+        _exit(0 if error == "null" else 1)
+
+
+# What stateless runs start from.
+
+
+def limits():
+    """All resource limits, and the niceness."""
+    return [resource.getrlimit(one) for one in LIMITS] + [os.getpriority(os.PRIO_PROCESS, 0)]
+
+
+def open_streams():
+    """New standard streams on descriptors 0 to 2."""
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(
+        io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8", errors="surrogateescape"
+    )
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(
+        io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape", line_buffering=True, write_through=True
+    )
+    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
+        io.BufferedWriter(io.FileIO(2, "w", closefd=False)), encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True
+    )
+
+
+def descriptors():
+    """Numbers of the open descriptors, as texts. One of them was that of the directory itself and is closed by now."""
+    return set(_listdir("/proc/self/fd"))
+
+
+_listdir = os.listdir
+LIMITS = sorted({getattr(resource, one) for one in dir(resource) if one.startswith("RLIMIT_")})
+
+
+class Base:
+    """What stateless runs start from."""
+
+    @classmethod
+    def take(cls):
+        """Remembers everything as it is now."""
+        cls.builtins = dict(builtins.__dict__)
+        cls.sys = dict(sys.__dict__)
+        cls.lists = [(sys.path, list(sys.path)), (sys.meta_path, list(sys.meta_path)), (sys.path_hooks, list(sys.path_hooks))]
+        cls.lists += [(sys.argv, list(sys.argv)), (warnings.filters, list(warnings.filters))]
+        cls.modules = dict(sys.modules)
+        cls.environ = os.environ
+        cls.data = dict(os.environ)
+        cls.cwd = os.getcwd()
+        cls.signals = [(one, signal.getsignal(one)) for one in sorted(signal.valid_signals())]
+        cls.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        cls.limits = limits()
+        cls.recursion = sys.getrecursionlimit()
+        cls.interval = sys.getswitchinterval()
+        cls.gc = gc.get_threshold()
+        cls.digits = sys.get_int_max_str_digits() if hasattr(sys, "get_int_max_str_digits") else None
+        # Copies of the standard streams, should the code put something else in their place.
+        cls.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        cls.streams = [_dup(one) for one in (0, 1, 2)]
+        cls.open = {one for one in descriptors() if os.path.exists("/proc/self/fd/" + one)}
+
+
+def _dup(number):
+    """A copy that programs do not inherit, out of the way."""
+    return _fcntl(number, _DUP, 64)
+
+
+def leaves_traces():
+    """True when the run left what cannot be put back in this process."""
+    if _thread._count() > 0 or limits() != Base.limits:
+        return True
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    except ChildProcessError:
+        pass
+    for name, module in list(sys.modules.items()):
+        if name not in Base.modules and not stays(module) and is_extension(module):
+            return True
+    return False
+
+
+def origin(module):
+    """The file of a module, or None."""
+    try:
+        file = module.__file__
+    except BaseException:
+        file = None
+    return file if type(file) is str else None
+
+
+def is_extension(module):
+    """True for machine code, which cannot be forgotten."""
+    file = origin(module)
+    return file is not None and file.endswith(".so")
+
+
+def stays(module):
+    """True for a module of the interpreter's own library."""
+    if type(module) is not types.ModuleType:
+        return False
+    file = origin(module)
+    if file is None:
+        spec = getattr(module, "__spec__", None)
+        return getattr(spec, "origin", None) in ("built-in", "frozen")
+    return file.startswith(LIBRARIES) and not file.startswith(WRITABLE)
+
+
+WRITABLE = ("/usr/local/", "/home/", "/data/", "/opt/", "/srv/", "/var/", "/tmp/", "/dev/", "/proc/")
+LIBRARIES = tuple({os.path.dirname(os.__file__) + "/", "/usr/lib/"})
+# An interpreter of its own prefix below one of the writable places is none of the code's.
+WRITABLE = tuple(one for one in WRITABLE if not LIBRARIES[0].startswith(one) and not os.__file__.startswith(one))
+
+
+def restore(space, base):
+    """Makes a dictionary what it was."""
+    for name, value in base.items():
+        if space.get(name, base) is not value:
+            space[name] = value
+    if len(space) != len(base):
+        for name in list(space):
+            if name not in base:
+                del space[name]
+
+
+def clean_up():
+    """Puts everything back for the next stateless run."""
+    State.phase = "cleanup"
+    signal.signal(signal.SIGALRM, on_alarm)
+    _setitimer(_REAL, MAX_CLEANUP)
+    # What is said from now on belongs to no run.
+    os.dup2(Base.null, 1, True)
+    os.dup2(Base.null, 2, True)
+    sys.settrace(None)
+    sys.setprofile(None)
+    restore(sys.__dict__, Base.sys)
+    for live, base in Base.lists:
+        if live != base:
+            live[:] = base
+    State.results = []
+    State.module = None
+    forget("<code>")
+    atexit._clear()
+    kept = forget_modules()
+    gc.set_threshold(*Base.gc)
+    gc.enable()
+    gc.collect()
+    if kept:
+        gc.freeze()
+    sys.setrecursionlimit(Base.recursion)
+    sys.setswitchinterval(Base.interval)
+    if Base.digits is not None:
+        sys.set_int_max_str_digits(Base.digits)
+    library.environ = Base.environ
+    if Base.environ != Base.data:
+        Base.environ.clear()
+        Base.environ.update(Base.data)
+        time.tzset()
+    for number in descriptors() - Base.open:
+        try:
+            os.close(int(number))
+        except OSError:
+            pass
+    os.chdir(Base.cwd)
+    os.umask(0o022)
+    for number, handler in Base.signals:
+        if signal.getsignal(number) is not handler and number != signal.SIGALRM:
+            try:
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            except (OSError, ValueError, TypeError):
+                pass
+    signal.set_wakeup_fd(-1)
+    _setitimer(signal.ITIMER_VIRTUAL, 0)
+    _setitimer(signal.ITIMER_PROF, 0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, Base.mask)
+    random = sys.modules.get("random")
+    if random is not None:
+        random.seed()
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()
+    for number, copy in enumerate(Base.streams):
+        os.dup2(copy, number, True)
+    open_streams()
+    for name in ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"):
+        Base.sys[name] = getattr(sys, name)
+    State.module = new_main()
+    Base.modules["__main__"] = State.module
+    _setitimer(_REAL, 0)
+    State.phase = "idle"
+
+
+def forget_modules():
+    """Forgets modules of the code and keeps those of the library; True when there are new ones of the latter."""
+    modules = sys.modules
+    base = Base.modules
+    for name, module in base.items():
+        if modules.get(name) is not module:
+            modules[name] = module
+    if len(modules) == len(base):
+        return False
+    kept = False
+    for name, module in list(modules.items()):
+        if name in base:
+            continue
+        if stays(module):
+            base[name] = module
+            kept = True
+        else:
+            del modules[name]
+    # Finders remember what was in a directory.
+    for path in list(sys.path_importer_cache):
+        if type(path) is str and path.startswith(WRITABLE):
+            del sys.path_importer_cache[path]
+    return kept
+
+
+def read_exactly(count):
+    """So many bytes of the channel, or None at its end."""
+    chunks = []
+    while count:
+        chunk = _read(CHANNEL, min(count, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        count -= len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def serve():
+    """One request after the other until the end of the channel."""
+    while True:
+        prefix = read_exactly(4)
+        if prefix is None:
+            return
+        length = int.from_bytes(prefix, "little")
+        if not 0 < length <= MAX_MESSAGE:
+            return
+        body = read_exactly(length)
+        if body is None:
+            return
+        request = _scan(body.decode("utf-8"), 0)[0]
+        reply, spent = run(request)
+        try:
+            data = reply.encode("utf-8")
+        except UnicodeEncodeError:
+            # Half surrogate pairs, which UTF-8 cannot hold.
+            data = _surrogates.sub("\ufffd", reply).encode("utf-8")
+        data = memoryview(len(data).to_bytes(4, "little") + data)
+        while data:
+            data = data[_write(CHANNEL, data):]
+        if spent:
+            return
+        if request["stateless"]:
+            del request, reply, body
+            clean_up()
+
+
+def main():
+    """Makes ready and serves."""
+    os.set_inheritable(CHANNEL, False)
+    os.umask(0o022)
+    home = os.getcwd()
+    sys.path.insert(0, home)
+    sys.argv[:] = [""]
+    open_streams()
+    builtins.display = display
+    # A first run pays for what is set up lazily.
+    run({"code": "import random\nx = [n * 2 for n in range(3)]\nstr(x)", "stateless": False, "timeout_ms": 1000})
+    State.module = new_main()
+    State.results = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Base.take()
+    gc.collect()
+    gc.freeze()
+    try:
+        serve()
+    finally:
+        _exit(0)
+
+
+main()

@@ -94,8 +94,7 @@ impl Output {
 
     /// The head of a text that takes at most `room` bytes of JSON and no more than the limit of a stream.
     pub(super) fn cut(&mut self, text: &str, room: usize) -> String {
-        let mut whole = Stream::default();
-        whole.json = MAX_STREAM_JSON - room.min(MAX_STREAM_JSON);
+        let mut whole = Stream { json: MAX_STREAM_JSON - room.min(MAX_STREAM_JSON), ..Stream::default() };
         self.dropped_bytes += whole.push(text, self.limit);
         whole.kept
     }
@@ -123,7 +122,7 @@ mod tests {
         let text = "\u{1}".repeat(MAX_STREAM_JSON);
         output.print(false, &text);
         assert_eq!(output.stdout.kept.len(), MAX_STREAM_JSON / 6);
-        assert_eq!(output.dropped_bytes as usize, text.len() - MAX_STREAM_JSON / 6);
+        assert_eq!(output.dropped_bytes, (text.len() - MAX_STREAM_JSON / 6) as u64);
     }
 
     #[test]

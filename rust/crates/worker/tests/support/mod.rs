@@ -45,11 +45,16 @@ impl Worker {
     /// The embedded engine, in a forked child.
     pub fn javascript() -> Worker {
         // A forked child goes on with the stack of the thread that forked; a sandbox's is that of a process, 8 MiB.
-        std::thread::Builder::new().stack_size(8 << 20).spawn(Worker::fork).unwrap().join().unwrap()
+        std::thread::Builder::new()
+            .stack_size(8 << 20)
+            .spawn(Worker::fork)
+            .expect("the harness works")
+            .join()
+            .expect("the harness works")
     }
 
     fn fork() -> Worker {
-        let (near, far) = UnixStream::pair().unwrap();
+        let (near, far) = UnixStream::pair().expect("the harness works");
         // SAFETY: the child calls only what this crate promises to work in a forked process, and never returns.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0);
@@ -67,7 +72,7 @@ impl Worker {
 
     /// A program that serves descriptor 3.
     pub fn program(command: &mut Command) -> Worker {
-        let (near, far) = UnixStream::pair().unwrap();
+        let (near, far) = UnixStream::pair().expect("the harness works");
         let descriptor = far.as_raw_fd();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // SAFETY: only system calls between fork and exec.
@@ -81,22 +86,22 @@ impl Worker {
         }
         // A descriptor that already is 3 would keep its close-on-exec flag.
         assert_ne!(descriptor, 3);
-        let mut child = command.spawn().unwrap();
-        let stdout = nonblocking(OwnedFd::from(child.stdout.take().unwrap()));
-        let stderr = nonblocking(OwnedFd::from(child.stderr.take().unwrap()));
+        let mut child = command.spawn().expect("the harness works");
+        let stdout = nonblocking(OwnedFd::from(child.stdout.take().expect("the harness works")));
+        let stderr = nonblocking(OwnedFd::from(child.stderr.take().expect("the harness works")));
         Worker { socket: near, process: Process::Started(child), stdout: Some(stdout), stderr: Some(stderr) }
     }
 
     pub fn pid(&self) -> u32 {
         match &self.process {
-            Process::Forked(pid) => u32::try_from(*pid).unwrap(),
+            Process::Forked(pid) => u32::try_from(*pid).expect("the harness works"),
             Process::Started(child) => child.id(),
         }
     }
 
     pub fn send(&mut self, request: &WorkerRequest) -> io::Result<()> {
-        let body = serde_json::to_vec(request).unwrap();
-        let mut message = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
+        let body = serde_json::to_vec(request).expect("the harness works");
+        let mut message = u32::try_from(body.len()).expect("the harness works").to_le_bytes().to_vec();
         message.extend(body);
         self.socket.write_all(&message)
     }
@@ -114,8 +119,8 @@ impl Worker {
 
     /// One run. What came through pipes is put where the embedded engine puts it.
     pub fn run(&mut self, request: &WorkerRequest) -> WorkerReply {
-        self.send(request).unwrap();
-        let mut reply = self.receive().unwrap();
+        self.send(request).expect("the harness works");
+        let mut reply = self.receive().expect("the harness works");
         reply.stdout.push_str(&drain(self.stdout.as_mut()));
         reply.stderr.push_str(&drain(self.stderr.as_mut()));
         reply
@@ -138,7 +143,7 @@ impl Worker {
 
     /// Closes the socket and waits for the worker's end; its exit status or minus the signal.
     pub fn finish(mut self) -> i32 {
-        self.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        self.socket.shutdown(std::net::Shutdown::Both).expect("the harness works");
         match &mut self.process {
             Process::Forked(pid) => {
                 let mut status = 0;
@@ -147,14 +152,14 @@ impl Worker {
                 *pid = 0;
                 if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
             }
-            Process::Started(child) => child.wait().unwrap().code().unwrap_or(-1),
+            Process::Started(child) => child.wait().expect("the harness works").code().unwrap_or(-1),
         }
     }
 
     /// Resident memory, bytes.
     pub fn resident(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap();
-        text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("the harness works");
+        text.split(' ').nth(1).expect("the harness works").parse::<u64>().expect("the harness works") * 4096
     }
 
     /// Median of the round trips of `count` runs, in microseconds.
