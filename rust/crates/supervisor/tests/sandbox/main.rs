@@ -1,4 +1,20 @@
 //! Real sandboxes, made by the built supervisor and looked at from inside and outside.
 
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
 mod life;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod posture;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod templates;
+#[cfg(test)]
+mod unprivileged;

@@ -262,6 +262,7 @@ impl Pending {
 }
 
 /// A sandbox; its control socket closes with it.
+#[derive(Debug)]
 pub(crate) struct Sandbox {
     pub(crate) number: u64,
     pub(crate) control: OwnedFd,
@@ -365,7 +366,10 @@ pub(crate) fn process_exists(pid: u32) -> bool {
 }
 
 fn pipe() -> (OwnedFd, OwnedFd) {
-    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    // A program inside may open it again, as /dev/stdout; the sandbox's id is not its owner's.
+    rustix::fs::fchmod(&write, rustix::fs::Mode::from_bits_truncate(0o666)).unwrap();
+    (read, write)
 }
 
 fn reader(fd: OwnedFd) -> std::thread::JoinHandle<String> {

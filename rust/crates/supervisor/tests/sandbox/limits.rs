@@ -1,0 +1,150 @@
+//! Memory, processes, processors: bounded by the mechanism that the posture names.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use e2bridge_protocol::supervisor::{Limits, Mechanism, SupervisorReply, Template};
+
+use crate::support::{Engine, LIMITS};
+
+const FORK: &str = "import os, time, sys\n\
+    made = 0\n\
+    try:\n\
+    \u{20}   for i in range(400):\n\
+    \u{20}       if os.fork() == 0:\n\
+    \u{20}           os.closerange(0, 3)\n\
+    \u{20}           time.sleep(60)\n\
+    \u{20}           os._exit(0)\n\
+    \u{20}       made += 1\n\
+    except OSError as error: print(made, error.errno)\n\
+    else: print(made, 'all')";
+
+#[test]
+fn processes_are_bounded_for_each_sandbox_alone() {
+    let engine = Engine::start();
+    let (one, two) = (engine.create(Template::Base), engine.create(Template::Base));
+    for sandbox in [&one, &two] {
+        let output = sandbox.python(FORK);
+        let (made, error) = output.split_once(' ').unwrap();
+        assert_eq!(error, libc::EAGAIN.to_string());
+        let made: u32 = made.parse().unwrap();
+        assert!(made < LIMITS.processes && made > LIMITS.processes - 8, "{made}");
+        // The first one keeps its processes while the second one makes its own.
+        assert!(sandbox.statistics().unwrap().processes > made);
+    }
+    let three = engine.create(Template::Base);
+    let bomb = three.shell("bomb() { bomb | bomb & }; bomb 2>/dev/null >/dev/null; sleep 1");
+    assert!(bomb.exit.exit_code.is_some() || bomb.exit.signal.is_some());
+    assert!(matches!(engine.kill(one.number), SupervisorReply::Killed));
+    assert!(matches!(engine.kill(three.number), SupervisorReply::Killed));
+    assert!(!one.alive() && !three.alive() && two.alive());
+}
+
+#[test]
+fn memory_is_bounded() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    let output = sandbox.run(&["/usr/bin/python3", "-c", "x = bytearray(400 << 20); print(len(x))"]);
+    match sandbox.created.posture.memory {
+        Mechanism::Fallback => {
+            assert_eq!(output.exit.exit_code, Some(1), "{output:?}");
+            assert!(output.stderr.contains("MemoryError"), "{output:?}");
+        }
+        mechanism => {
+            assert_eq!(output.exit.signal, Some(libc::SIGKILL), "{output:?}");
+            let group = sandbox.created.cgroups.memory.clone().unwrap();
+            let file = if mechanism == Mechanism::CgroupV1 { "memory.oom_control" } else { "memory.events" };
+            let events = fs::read_to_string(format!("{group}/{file}")).unwrap();
+            let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill ")).unwrap();
+            assert!(kills.parse::<u32>().unwrap() >= 1, "{events}");
+        }
+    }
+    assert_eq!(sandbox.print("echo the sandbox lives"), "the sandbox lives");
+    let fits = sandbox.python("x = bytearray(60 << 20); print(len(x))");
+    assert_eq!(fits, (60 << 20).to_string());
+}
+
+#[test]
+fn files_count_as_memory_where_there_is_a_group() {
+    let engine = Engine::start();
+    let limits = Limits { memory_bytes: 48 << 20, disk_bytes: 40 << 20, ..LIMITS };
+    let sandbox = engine.try_create(Template::Base, limits).unwrap();
+    if let Some(group) = &sandbox.created.cgroups.memory {
+        let usage = |group: &str| {
+            let file = ["memory.usage_in_bytes", "memory.current"].map(|file| format!("{group}/{file}"));
+            file.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap().trim().parse::<u64>().unwrap()
+        };
+        let before = usage(group);
+        sandbox.print("dd if=/dev/zero of=/tmp/x bs=1M count=20 2>/dev/null");
+        let after = usage(group);
+        assert!(after > before + (19 << 20), "{before} {after}");
+    } else {
+        assert_eq!(sandbox.created.posture.memory, Mechanism::Fallback);
+    }
+}
+
+#[test]
+fn processors_are_bounded() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    let burn = "import os, time\n\
+        end = time.time() + 1.5\n\
+        for i in range(3): os.fork()\n\
+        while time.time() < end: pass\n\
+        os._exit(0)";
+    let before = sandbox.statistics().unwrap().cpu_us;
+    let start = Instant::now();
+    sandbox.run(&["/usr/bin/python3", "-I", "-S", "-c", burn]);
+    std::thread::sleep(Duration::from_millis(300));
+    let wall = start.elapsed().as_secs_f64();
+    let used = f64::from(u32::try_from(sandbox.statistics().unwrap().cpu_us - before).unwrap()) / 1e6;
+    assert!(used < wall * 1.25, "{used} s of processor time in {wall} s");
+    match sandbox.created.posture.cpu {
+        Mechanism::Fallback => assert_eq!(sandbox.python("import os; print(len(os.sched_getaffinity(0)))"), "1"),
+        Mechanism::CgroupV1 => {
+            let group = sandbox.created.cgroups.processes.clone().unwrap();
+            let name = group.split("/e2bridge-").nth(1).unwrap();
+            let found = crate::support::cgroups_of(name.split('/').next().unwrap())
+                .into_iter()
+                .find_map(|home| fs::read_to_string(home.join(sandbox.number.to_string()).join("cpu.cfs_quota_us")).ok());
+            assert_eq!(found.unwrap().trim(), "100000");
+        }
+        Mechanism::CgroupV2 => {
+            let group = sandbox.created.cgroups.cpu.clone().unwrap();
+            assert_eq!(fs::read_to_string(format!("{group}/cpu.max")).unwrap().trim(), "100000 100000");
+        }
+    }
+}
+
+#[test]
+fn resource_limits_are_set_and_cannot_be_raised() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    let code = "import resource as r\n\
+        for name in ('CORE', 'NOFILE', 'RTPRIO', 'NICE', 'MEMLOCK', 'MSGQUEUE', 'NPROC'):\n\
+        \u{20}   number = {'RTPRIO': 14, 'NICE': 13, 'MSGQUEUE': 12}.get(name) or getattr(r, 'RLIMIT_' + name)\n\
+        \u{20}   print(name, *r.getrlimit(number))\n\
+        \u{20}   try: r.setrlimit(number, (r.getrlimit(number)[1] + 1,) * 2)\n\
+        \u{20}   except (ValueError, PermissionError): pass\n\
+        \u{20}   else: print('raised')";
+    let processes = format!("NPROC {} {}", LIMITS.processes, LIMITS.processes);
+    assert_eq!(
+        sandbox.run(&["/usr/bin/python3", "-c", code]).stdout.lines().collect::<Vec<_>>(),
+        ["CORE 1 1", "NOFILE 4096 4096", "RTPRIO 0 0", "NICE 0 0", "MEMLOCK 65536 65536", "MSGQUEUE 0 0", &processes]
+    );
+}
+
+#[test]
+fn a_limit_that_cannot_be_set_is_an_error_and_leaves_nothing() {
+    let mut engine = Engine::start();
+    let limits = Limits { disk_inodes: u64::MAX, ..LIMITS };
+    let failure = engine.try_create(Template::Base, limits).unwrap_err();
+    assert_eq!(failure.stage, "mount writable file system", "{failure:?}");
+    assert!(failure.errno.is_some());
+    // The next one is not affected.
+    let sandbox = engine.create(Template::Base);
+    assert_eq!(sandbox.print("echo well"), "well");
+    drop(sandbox);
+    engine.close();
+    assert!(engine.cgroups().is_empty());
+}

@@ -1,0 +1,163 @@
+//! Templates with an interpreter, and the check of the host.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use e2bridge_protocol::supervisor::{FailureKind, Template};
+
+use crate::support::{Engine, LIMITS, Options, skip};
+
+#[test]
+fn the_systems_interpreters_run_inside() {
+    for (template, path, code) in [
+        (Template::Python, "/usr/bin/python3", ["-c", "import json, ssl, sqlite3; print(json.dumps([6 * 7]))"]),
+        (Template::Node, "/usr/bin/node", ["-e", "console.log(JSON.stringify([6 * 7]))"]),
+    ] {
+        if !Path::new(path).exists() {
+            skip(&format!("there is no {path}"));
+            continue;
+        }
+        let engine = Engine::start();
+        let limits = e2bridge_protocol::supervisor::Limits { memory_bytes: 256 << 20, ..LIMITS };
+        let sandbox = engine.try_create(template, limits).unwrap();
+        let interpreter = sandbox.created.interpreter.clone().unwrap();
+        assert_eq!(interpreter, fs::canonicalize(path).unwrap().to_str().unwrap());
+        let output = sandbox.run(&[&interpreter, code[0], code[1]]);
+        assert_eq!(output.stdout.trim().replace(' ', ""), "[42]", "{output:?}");
+    }
+}
+
+/// A program that answers as an interpreter does, and its directory.
+fn pretender(directory: &Path, prefixes: &[&Path]) -> String {
+    fs::create_dir_all(directory.join("bin")).unwrap();
+    let real = directory.join("bin/real");
+    fs::write(&real, "#!/bin/sh\necho real\n").unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(directory.join("secret"), "x").unwrap();
+    let answer = format!(
+        "{{\"executable\":{real:?},\"prefixes\":{prefixes:?},\"parts\":[],\"version\":\"Real 1\",\"usable\":true}}"
+    );
+    let shim = directory.join("shim");
+    fs::write(&shim, format!("#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")).unwrap();
+    fs::set_permissions(&shim, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    shim.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_interpreter_below_a_writable_place_is_visible_there_and_nothing_beside_it() {
+    let directory = tempfile::Builder::new().prefix("e2b").tempdir_in("/tmp").unwrap();
+    let inner = directory.path().join("prefix");
+    for whole in [true, false] {
+        fs::create_dir_all(&inner).unwrap();
+        let prefixes = [inner.as_path()];
+        let shim = pretender(&inner, if whole { &prefixes } else { &[] });
+        let engine = Engine::with(Options { python: vec![shim], ..Options::default() }).unwrap();
+        let sandbox = engine.create(Template::Python);
+        let interpreter = sandbox.created.interpreter.clone().unwrap();
+        assert_eq!(interpreter, inner.join("bin/real").to_str().unwrap());
+        assert_eq!(sandbox.run(&[&interpreter]).stdout, "real\n");
+        let secret = inner.join("secret");
+        assert_eq!(sandbox.shell(&format!("cat {}", secret.display())).exit.exit_code == Some(0), whole);
+        let changed = sandbox.shell(&format!("echo x >{interpreter}"));
+        assert_ne!(changed.exit.exit_code, Some(0), "{changed:?}");
+        assert_eq!(sandbox.print("echo own >/tmp/own; cat /tmp/own"), "own");
+    }
+}
+
+#[test]
+fn an_interpreter_elsewhere_is_visible_at_its_path() {
+    // Beside the test program: a directory that is below no writable place.
+    let beside = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let Ok(directory) = tempfile::Builder::new().prefix("e2b").tempdir_in(&beside) else {
+        return skip("nothing can be written beside the test program");
+    };
+    let directory = fs::canonicalize(directory.path()).unwrap();
+    if ["/tmp", "/home/user", "/data", "/opt", "/srv", "/var/tmp"].iter().any(|place| directory.starts_with(place)) {
+        return skip("the test program is below a writable place");
+    }
+    let inner = directory.join("prefix");
+    let shim = pretender(&inner, &[&inner]);
+    let engine = Engine::with(Options { node: vec![shim], ..Options::default() }).unwrap();
+    let sandbox = engine.create(Template::Node);
+    let interpreter = sandbox.created.interpreter.clone().unwrap();
+    assert_eq!(sandbox.run(&[&interpreter]).stdout, "real\n");
+    assert_eq!(sandbox.print(&format!("ls {}", directory.display())), "prefix");
+    let changed = sandbox.shell(&format!("echo x >{}/new", inner.display()));
+    assert!(changed.stderr.contains("Read-only") || changed.stderr.contains("denied"), "{changed:?}");
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_shim_leads_to_the_real_interpreter() {
+    let Some(version) = fs::read_dir("/root/.pyenv/versions").ok().and_then(|mut entries| entries.next()) else {
+        return skip("there is no pyenv");
+    };
+    let prefix = version.unwrap().path();
+    let engine = Engine::with(Options { python: vec!["/root/.pyenv/shims/python3".to_owned()], ..Options::default() }).unwrap();
+    let sandbox = engine.create(Template::Python);
+    let interpreter = sandbox.created.interpreter.clone().unwrap();
+    assert!(interpreter.starts_with("/root/.pyenv/versions/"), "{interpreter}");
+    let output = sandbox.run(&[&interpreter, "-c", "import sys, ssl, ctypes; print(sys.prefix)"]);
+    assert_eq!(output.stdout.trim(), interpreter.split("/bin/").next().unwrap(), "{output:?} {}", prefix.display());
+    assert_eq!(sandbox.print("ls -A /root /root/.pyenv"), "/root:\n.pyenv\n\n/root/.pyenv:\nversions");
+}
+
+#[test]
+fn a_missing_interpreter_is_a_clear_error_and_can_be_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let late = directory.path().join("late").to_str().unwrap().to_owned();
+    let engine = Engine::with(Options { python: vec![late], node: Vec::new(), ..Options::default() }).unwrap();
+    let failures = [Template::Python, Template::Node].map(|template| engine.try_create(template, LIMITS).unwrap_err());
+    for failure in &failures {
+        assert_eq!(failure.kind, FailureKind::MissingInterpreter, "{failure:?}");
+        assert!(failure.remedy.is_some());
+    }
+    assert!(failures[0].message.contains("late: not found"), "{failures:?}");
+    assert!(failures[1].message.contains("no candidate"), "{failures:?}");
+    assert_eq!(engine.create(Template::Base).print("echo base works"), "base works");
+    // The next create looks again.
+    let shim = pretender(directory.path(), &[]);
+    fs::rename(shim, directory.path().join("late")).unwrap();
+    assert_eq!(engine.create(Template::Python).print("echo now"), "now");
+}
+
+#[test]
+fn a_candidate_that_hangs_delays_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let hang = directory.path().join("hang");
+    fs::write(&hang, "#!/bin/sh\nsleep 1000 & wait\n").unwrap();
+    fs::set_permissions(&hang, fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = Engine::with(Options { python: vec![hang.to_str().unwrap().to_owned()], ..Options::default() }).unwrap();
+    let waiting = engine.create_later(Template::Python, LIMITS);
+    let start = std::time::Instant::now();
+    assert_eq!(engine.create(Template::Base).print("echo base"), "base");
+    assert!(start.elapsed().as_secs() < 4, "{:?}", start.elapsed());
+    let failure = waiting.wait().unwrap_err();
+    assert!(failure.message.contains("no answer within"), "{failure:?}");
+}
+
+#[test]
+fn the_check_tells_what_a_sandbox_gets() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("none").to_str().unwrap().to_owned();
+    let mut engine = Engine::with(Options { node: vec![missing], ..Options::default() }).unwrap();
+    let checked = engine.check();
+    let posture = engine.create(Template::Base).created.posture;
+    assert_eq!(checked.posture.as_ref(), Some(&posture));
+    for name in ["sandbox", "user_namespaces", "seccomp", "landlock", "memory_limit", "process_limit", "cpu_limit"] {
+        let facility = checked.facilities.iter().find(|facility| facility.name == name).unwrap();
+        assert!(!facility.detail.is_empty());
+        assert_eq!(facility.available, facility.remedy.is_none(), "{facility:?}");
+    }
+    let of = |wanted| &checked.interpreters.iter().find(|(template, _)| *template == wanted).unwrap().1;
+    assert_eq!(*of(Template::Base), Ok(None));
+    assert!(of(Template::Node).as_ref().unwrap_err().contains("not found"));
+    if Path::new("/usr/bin/python3").exists() {
+        assert!(of(Template::Python).as_ref().unwrap().as_ref().unwrap().starts_with("Python 3."));
+    }
+    engine.close();
+    assert!(engine.cgroups().is_empty() && engine.records().is_empty());
+}
