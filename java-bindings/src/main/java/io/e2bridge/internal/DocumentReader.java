@@ -26,8 +26,8 @@ import java.util.Map;
  *
  * <p>A status is answered in about a microsecond, and Jackson alone needs more than two for its document. The documents of one
  * function have the same keys in the same order, so each reader remembers which key followed which and compares bytes where
- * Jackson has to look names up. That path reads compact JSON with plain ASCII strings and ordinary numbers; at anything else
- * it gives up and Jackson reads the document from its start. Both give equal trees.
+ * Jackson has to look names up. That path reads compact JSON whose strings are plain ASCII; at anything else it gives up and
+ * Jackson reads the document from its start. Both give equal trees.
  *
  * <p>Threads: any number at once. What a reader remembers is a hint, replaced without locks; keys are immutable.
  */
@@ -256,38 +256,57 @@ final class DocumentReader {
             return i;
         }
 
-        /** A decimal number of at most 18 digits without an exponent. */
+        /** Any number but whole ones of more than 18 digits. */
         private JsonNode number() {
-            int i = at;
-            boolean negative = bytes[i] == '-';
+            int begin = at;
+            boolean negative = bytes[at] == '-';
             if (negative) {
-                i++;
+                at++;
             }
-            int begin = i;
-            int point = -1;
-            long value = 0;
-            for (; i < bytes.length; i++) {
-                int digit = bytes[i] - '0';
-                if (digit >= 0 && digit <= 9) {
-                    value = value * 10 + digit;
-                } else if (bytes[i] == '.' && point < 0) {
-                    point = i;
-                } else {
-                    break;
-                }
+            int digits = at;
+            long value = digits(0);
+            int wholeDigits = at - digits;
+            expect(wholeDigits == 1 || bytes[digits] != '0');
+            boolean fraction = at < bytes.length && bytes[at] == '.';
+            if (fraction) {
+                at++;
+                digits = at;
+                value = digits(value);
             }
-            int digits = i - begin - (point < 0 ? 0 : 1);
-            boolean leadingZero = bytes[begin] == '0' && digits > 1 && point != begin + 1;
-            expect(digits > 0 && digits <= 18 && !leadingZero && point != begin && point != i - 1);
-            expect(i == bytes.length || (bytes[i] | 0x20) != 'e');
-            at = i;
-            if (point < 0) {
+            int fractionDigits = fraction ? at - digits : 0;
+            boolean exponent = at < bytes.length && (bytes[at] | 0x20) == 'e';
+            boolean exact = wholeDigits + fractionDigits <= 18;
+            if (!fraction && !exponent) {
+                expect(exact);
                 long whole = negative ? -value : value;
                 return whole == (int) whole ? IntNode.valueOf((int) whole) : LongNode.valueOf(whole);
             }
-            expect(value <= LARGEST_EXACT);
-            double fraction = value / POWERS_OF_TEN[i - point - 1];
-            return DoubleNode.valueOf(negative ? -fraction : fraction);
+            if (exponent) {
+                at++;
+                if (bytes[at] == '+' || bytes[at] == '-') {
+                    at++;
+                }
+                digits(0);
+            } else if (exact && value <= LARGEST_EXACT) {
+                double quotient = value / POWERS_OF_TEN[fractionDigits];
+                return DoubleNode.valueOf(negative ? -quotient : quotient);
+            }
+            return DoubleNode.valueOf(Double.parseDouble(new String(bytes, begin, at - begin, StandardCharsets.ISO_8859_1)));
+        }
+
+        /** At least one digit, appended to a value that may overflow. */
+        private long digits(long before) {
+            long value = before;
+            int begin = at;
+            for (; at < bytes.length; at++) {
+                int digit = bytes[at] - '0';
+                if (digit < 0 || digit > 9) {
+                    break;
+                }
+                value = value * 10 + digit;
+            }
+            expect(at > begin);
+            return value;
         }
 
         private static void expect(boolean plain) {
