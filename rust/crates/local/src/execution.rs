@@ -100,7 +100,12 @@ impl Sandbox {
         let mut read_ends = None;
         if spec.capture {
             let pipe = || {
-                rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| host_error("pipe2", &error.into()))
+                let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
+                    .map_err(|error| host_error("pipe2", &error.into()))?;
+                // A program may open it again, as /dev/stdout, and its id need not be that of this process.
+                rustix::fs::fchmod(&write, rustix::fs::Mode::from_raw_mode(0o666))
+                    .map_err(|error| host_error("fchmod", &error.into()))?;
+                Ok((read, write))
             };
             let ((stdout, stdout_far), (stderr, stderr_far)) = (pipe()?, pipe()?);
             far.extend([stdout_far, stderr_far]);
