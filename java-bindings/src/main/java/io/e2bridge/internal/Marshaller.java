@@ -246,6 +246,9 @@ public final class Marshaller {
         if (text.length() > MOST_TEXT_BYTES) {
             throw tooLong(parameter, text.length(), MOST_TEXT_BYTES);
         }
+        if (isAscii(text)) {
+            return text.getBytes(StandardCharsets.US_ASCII);
+        }
         byte[] bytes;
         try {
             // A new encoder reports what it cannot encode; String.getBytes would put a question mark there.
@@ -261,6 +264,15 @@ public final class Marshaller {
             throw tooLong(parameter, bytes.length, MOST_TEXT_BYTES);
         }
         return bytes;
+    }
+
+    private static boolean isAscii(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (text.charAt(i) >= 0x80) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** Refuses a surrogate without its other half, which UTF-8 cannot hold. */
