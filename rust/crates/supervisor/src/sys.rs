@@ -151,7 +151,11 @@ impl MountAttributes {
 ///
 /// # Errors
 /// As `mount_setattr(2)`.
-pub(crate) fn restrict_mount(mount: impl AsFd, attributes: MountAttributes, recursive: bool) -> io::Result<()> {
+pub(crate) fn restrict_mount(
+    mount: impl AsFd,
+    attributes: MountAttributes,
+    recursive: bool,
+) -> io::Result<()> {
     let change =
         libc::mount_attr { attr_set: attributes.0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
@@ -185,7 +189,9 @@ pub(crate) fn raise_loopback() -> io::Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
         *to = libc::c_char::from_ne_bytes([*from]);
     }
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    const UP: libc::c_short = 1;
+    const _: () = assert!(libc::IFF_UP == 1);
+    request.ifr_ifru.ifru_flags = UP;
     // SAFETY: the request is the structure that this command reads.
     match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
         0 => Ok(()),
@@ -218,7 +224,8 @@ pub(crate) fn trim_heap() {
 /// Makes a command's process end with this one.
 pub(crate) fn end_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    let follow = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+    let follow =
+        || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
     // SAFETY: one system call, between fork and exec.
     unsafe { command.pre_exec(follow) };
 }

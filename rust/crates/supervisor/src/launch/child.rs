@@ -96,7 +96,8 @@ fn carry(item: &PreparedCarried) -> Result<(), Step> {
         make_directory(&item.target)?;
     } else {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::open(&item.target, flags, Mode::from_bits_truncate(0o444)).about("make file", shown(&item.target))?;
+        rustix::fs::open(&item.target, flags, Mode::from_bits_truncate(0o444))
+            .about("make file", shown(&item.target))?;
     }
     mount_bind(&item.kept, &item.target).about("bind", shown(&item.target))
 }
@@ -109,9 +110,7 @@ fn make_directory(path: &CString) -> Result<(), Step> {
 }
 
 fn limit(order: &Order) -> Result<(), Step> {
-    for (resource, value) in
-        [(Resource::Data, order.data_limit), (Resource::Nproc, order.process_limit)]
-    {
+    for (resource, value) in [(Resource::Data, order.data_limit), (Resource::Nproc, order.process_limit)] {
         let Some(value) = value else { continue };
         let limit = Rlimit { current: Some(value), maximum: Some(value) };
         rustix::process::setrlimit(resource, limit).about("set limit", format!("{resource:?} {value}"))?;
@@ -140,8 +139,7 @@ fn restrict_files(prepared: &Prepared) -> Result<u32, Step> {
     let open = |path: &str| PathFd::new(path).map_err(|error| refused(&error));
     let read = AccessFs::from_read(TRIED_LANDLOCK_ABI);
     let all = AccessFs::from_all(TRIED_LANDLOCK_ABI);
-    let device =
-        AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
     let restrict = || -> Result<RestrictionStatus, landlock::RulesetError> {
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
@@ -189,12 +187,20 @@ fn check() -> Result<(), Step> {
     let none = CapabilitySet::empty();
     let capabilities = rustix::thread::capabilities(None).at("check capabilities")?;
     let checks = [
-        ("user id", rustix::process::getuid().as_raw() == USER_ID && rustix::process::geteuid().as_raw() == USER_ID),
-        ("group id", rustix::process::getgid().as_raw() == USER_ID && rustix::process::getegid().as_raw() == USER_ID),
+        (
+            "user id",
+            rustix::process::getuid().as_raw() == USER_ID && rustix::process::geteuid().as_raw() == USER_ID,
+        ),
+        (
+            "group id",
+            rustix::process::getgid().as_raw() == USER_ID && rustix::process::getegid().as_raw() == USER_ID,
+        ),
         ("process 1", rustix::process::getpid().as_raw_nonzero().get() == 1),
         (
             "capabilities",
-            capabilities.effective == none && capabilities.permitted == none && capabilities.inheritable == none,
+            capabilities.effective == none
+                && capabilities.permitted == none
+                && capabilities.inheritable == none,
         ),
         ("no_new_privs", rustix::thread::no_new_privs().at("check no_new_privs")?),
         (
@@ -210,6 +216,7 @@ fn check() -> Result<(), Step> {
 
 fn write(path: &str, value: &str) -> Result<(), Step> {
     let about = || format!("{value} to {path}");
-    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("write", about())?;
+    let file =
+        rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("write", about())?;
     rustix::io::write(&file, value.as_bytes()).about("write", about()).map(drop)
 }

@@ -44,9 +44,8 @@ impl Prepared {
     /// # Errors
     /// Its network namespace cannot be opened.
     pub(crate) fn new(view: &View) -> Result<Self, Step> {
-        let network =
-            rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .about("open", "/proc/self/ns/net")?;
+        let network = rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .about("open", "/proc/self/ns/net")?;
         let mut places = Vec::new();
         for place in PLACES {
             places.push(PreparedPlace {

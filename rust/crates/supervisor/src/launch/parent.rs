@@ -47,7 +47,8 @@ fn map_ids(order: &Order, pid: i32) -> Result<(), Step> {
     let map = plan::sandbox_map(order.id);
     for (name, content) in [("setgroups", "deny"), ("gid_map", &map), ("uid_map", &map)] {
         let path = format!("/proc/{pid}/{name}");
-        let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("map ids", name)?;
+        let file =
+            rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("map ids", name)?;
         rustix::io::write(&file, content.as_bytes()).about("map ids", format!("{name} {content}"))?;
     }
     Ok(())

@@ -119,8 +119,13 @@ impl Own {
 
     /// Directories that [`Layout::make`] may make, to be written down before.
     pub(crate) fn directories(&self, client: &str) -> Vec<PathBuf> {
-        let mut directories: Vec<_> =
-            self.v1.iter().map(|(_, parent)| parent).chain(&self.v2).map(|parent| home(parent, client)).collect();
+        let mut directories: Vec<_> = self
+            .v1
+            .iter()
+            .map(|(_, parent)| parent)
+            .chain(&self.v2)
+            .map(|parent| home(parent, client))
+            .collect();
         directories.sort();
         directories.dedup();
         directories
@@ -176,7 +181,9 @@ impl Layout {
             layout.make_v2(own, client, &wanted);
         }
         for controller in wanted {
-            if layout.home(controller).is_none() && !layout.refusals.iter().any(|(other, _)| *other == controller) {
+            if layout.home(controller).is_none()
+                && !layout.refusals.iter().any(|(other, _)| *other == controller)
+            {
                 layout.refusals.push((controller, "no hierarchy with this controller".to_owned()));
             }
         }
@@ -235,11 +242,10 @@ impl Layout {
                 Ok(format!("cgroup v2, {}", directory.display()))
             }
             Some(Home { directory, .. }) => Ok(format!("cgroup v1, {}", directory.display())),
-            None => Err(self
-                .refusals
-                .iter()
-                .find(|(other, _)| *other == controller)
-                .map_or_else(|| "no hierarchy with this controller".to_owned(), |(_, reason)| reason.clone())),
+            None => Err(self.refusals.iter().find(|(other, _)| *other == controller).map_or_else(
+                || "no hierarchy with this controller".to_owned(),
+                |(_, reason)| reason.clone(),
+            )),
         }
     }
 
@@ -364,7 +370,9 @@ fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> 
             set("memory.limit_in_bytes", limits.memory_bytes)?;
             match set("memory.memsw.limit_in_bytes", limits.memory_bytes) {
                 // Swap is not accounted: keep the sandbox out of it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => optional(set("memory.swappiness", 0)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    optional(set("memory.swappiness", 0))
+                }
                 other => other,
             }
         }
@@ -429,14 +437,16 @@ mod tests {
 41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let cgroup = "8:pids:/\n4:memory:/docker/abc/inner\n1:cpu,cpuacct:/a/b\n0::/x/y\n";
         let own = Own::parse(mountinfo, cgroup);
-        let path = |wanted| own.v1.iter().find(|(controller, _)| *controller == wanted).unwrap().1.to_str().unwrap();
+        let path =
+            |wanted| own.v1.iter().find(|(controller, _)| *controller == wanted).unwrap().1.to_str().unwrap();
         assert_eq!(path(Controller::Memory), "/sys/fs/cgroup/memory/inner");
         assert_eq!(path(Controller::Processes), "/sys/fs/cgroup/pids x/");
         assert_eq!(path(Controller::Cpu), "/sys/fs/cgroup/cpu,cpuacct/a/b");
         assert_eq!(path(Controller::Accounting), path(Controller::Cpu));
         assert_eq!(
             own.v2,
-            ["/sys/fs/cgroup/unified/x/y", "/sys/fs/cgroup/unified/x", "/sys/fs/cgroup/unified"].map(PathBuf::from)
+            ["/sys/fs/cgroup/unified/x/y", "/sys/fs/cgroup/unified/x", "/sys/fs/cgroup/unified"]
+                .map(PathBuf::from)
         );
         assert!(own.directories("c").contains(&PathBuf::from("/sys/fs/cgroup/memory/inner/e2bridge-c")));
         assert_eq!(own.directories("c").len(), 6);
@@ -475,7 +485,10 @@ mod tests {
             set_limits(&home, &directory, &limits).unwrap();
             fs::read_to_string(directory.join(file)).unwrap()
         };
-        assert_eq!(written(Controller::Memory, Mechanism::CgroupV1, "memory.memsw.limit_in_bytes"), "1048576");
+        assert_eq!(
+            written(Controller::Memory, Mechanism::CgroupV1, "memory.memsw.limit_in_bytes"),
+            "1048576"
+        );
         assert_eq!(written(Controller::Cpu, Mechanism::CgroupV1, "cpu.cfs_quota_us"), "200000");
         assert_eq!(written(Controller::Processes, Mechanism::CgroupV1, "pids.max"), "7");
         assert_eq!(written(Controller::Memory, Mechanism::CgroupV2, "memory.swap.max"), "0");

@@ -109,7 +109,8 @@ impl Supervisor {
     }
 
     fn finish_checks(&mut self) {
-        let complete = |check: &Check| check.sandbox.is_some() && check.interpreters.values().all(Option::is_some);
+        let complete =
+            |check: &Check| check.sandbox.is_some() && check.interpreters.values().all(Option::is_some);
         let done: Vec<_> =
             self.checks.open.iter().filter(|(_, check)| complete(check)).map(|(&number, _)| number).collect();
         for number in done {
@@ -120,7 +121,8 @@ impl Supervisor {
                 .into_iter()
                 .filter_map(|template| Some((template, interpreters.remove(name(template))??)))
                 .collect();
-            let checked = Checked { facilities: self.facilities(&sandbox), posture: sandbox.ok(), interpreters };
+            let checked =
+                Checked { facilities: self.facilities(&sandbox), posture: sandbox.ok(), interpreters };
             answer_to(&check.reply, &SupervisorReply::Checked(Box::new(checked)));
         }
     }
@@ -130,25 +132,39 @@ impl Supervisor {
         match sandbox {
             Ok(posture) => {
                 let landlock = posture.landlock_abi;
-                let fact = |name: &str, detail: String| Facility { name: name.to_owned(), available: true, detail, remedy: None };
+                let fact = |name: &str, detail: String| Facility {
+                    name: name.to_owned(),
+                    available: true,
+                    detail,
+                    remedy: None,
+                };
                 facilities.push(fact("sandbox", "one was made".to_owned()));
                 facilities.push(fact("user_namespaces", "one was made".to_owned()));
                 facilities.push(fact(
                     "dedicated_ids",
-                    if posture.dedicated_ids { "host ids that own nothing" } else { "no: the calling user's own id" }
-                        .to_owned(),
+                    if posture.dedicated_ids {
+                        "host ids that own nothing"
+                    } else {
+                        "no: the calling user's own id"
+                    }
+                    .to_owned(),
                 ));
                 if let Some(facility) = facilities.last_mut() {
                     facility.available = posture.dedicated_ids;
-                    facility.remedy =
-                        (!posture.dedicated_ids).then(|| "run the service as root to give each sandbox an id of its own".to_owned());
+                    facility.remedy = (!posture.dedicated_ids)
+                        .then(|| "run the service as root to give each sandbox an id of its own".to_owned());
                 }
                 facilities.push(fact("seccomp", "filter in force".to_owned()));
                 facilities.push(Facility {
                     name: "landlock".to_owned(),
                     available: landlock > 0,
-                    detail: if landlock > 0 { format!("ABI {landlock}") } else { "not in this kernel".to_owned() },
-                    remedy: (landlock == 0).then(|| "boot with lsm=landlock,... or use Linux 5.13 or newer".to_owned()),
+                    detail: if landlock > 0 {
+                        format!("ABI {landlock}")
+                    } else {
+                        "not in this kernel".to_owned()
+                    },
+                    remedy: (landlock == 0)
+                        .then(|| "boot with lsm=landlock,... or use Linux 5.13 or newer".to_owned()),
                 });
             }
             Err(failure) => facilities.push(Facility {
@@ -160,7 +176,11 @@ impl Supervisor {
         }
         for (name, controller, fallback) in [
             ("memory_limit", Controller::Memory, "RLIMIT_DATA, per process"),
-            ("process_limit", Controller::Processes, "RLIMIT_NPROC in the sandbox's user namespace, and pid_max"),
+            (
+                "process_limit",
+                Controller::Processes,
+                "RLIMIT_NPROC in the sandbox's user namespace, and pid_max",
+            ),
             ("cpu_limit", Controller::Cpu, "a fixed set of processors"),
         ] {
             let Some(client) = &self.client else { continue };

@@ -124,7 +124,11 @@ impl Probe {
         let tried = if self.tried.is_empty() { "no candidate".to_owned() } else { self.tried.join("; ") };
         Failure {
             remedy: Some(format!("install {package}, or set {variable} to the path of an interpreter")),
-            ..failure(FailureKind::MissingInterpreter, "find interpreter", format!("{name} not found; tried: {tried}"))
+            ..failure(
+                FailureKind::MissingInterpreter,
+                "find interpreter",
+                format!("{name} not found; tried: {tried}"),
+            )
         }
     }
 
@@ -183,12 +187,13 @@ impl Asked {
         let mut stdout = self.child.stdout.take().ok_or("no output")?;
         // It has ended, and what it started may hold the pipe open: take what is there.
         let flags = rustix::fs::fcntl_getfl(&stdout).map_err(|error| error.to_string())?;
-        rustix::fs::fcntl_setfl(&stdout, flags | rustix::fs::OFlags::NONBLOCK).map_err(|error| error.to_string())?;
+        rustix::fs::fcntl_setfl(&stdout, flags | rustix::fs::OFlags::NONBLOCK)
+            .map_err(|error| error.to_string())?;
         while let Ok(more @ 1..) = stdout.read(&mut bytes[length..]) {
             length += more;
         }
-        let answer: Answer =
-            serde_json::from_slice(&bytes[..length]).map_err(|error| format!("unexpected output: {error}"))?;
+        let answer: Answer = serde_json::from_slice(&bytes[..length])
+            .map_err(|error| format!("unexpected output: {error}"))?;
         if !answer.usable {
             return Err(format!("{} is too old", answer.version));
         }
@@ -218,7 +223,9 @@ fn needs(answer: &Answer, homes: &[PathBuf]) -> Vec<PathBuf> {
     needs.extend(answer.parts.iter().cloned());
     // Below /usr everything is visible, but for the writable place in it; and what is inside of another need is so, too.
     needs.retain(|path| {
-        path.is_absolute() && path.components().count() > 2 && (!path.starts_with("/usr") || path.starts_with("/usr/local"))
+        path.is_absolute()
+            && path.components().count() > 2
+            && (!path.starts_with("/usr") || path.starts_with("/usr/local"))
     });
     needs.retain(|path| !shared(path, homes));
     needs.sort();
@@ -228,8 +235,20 @@ fn needs(answer: &Answer, homes: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Whether a directory is a place of many things, home directories above all.
 fn shared(directory: &Path, homes: &[PathBuf]) -> bool {
-    const COMMON: [&str; 12] =
-        ["/", "/usr", "/usr/local", "/etc", "/opt", "/srv", "/var", "/var/lib", "/home", "/mnt", "/run", "/tmp"];
+    const COMMON: [&str; 12] = [
+        "/",
+        "/usr",
+        "/usr/local",
+        "/etc",
+        "/opt",
+        "/srv",
+        "/var",
+        "/var/lib",
+        "/home",
+        "/mnt",
+        "/run",
+        "/tmp",
+    ];
     COMMON.iter().any(|common| directory == Path::new(common))
         || PLACES.iter().any(|place| directory == Path::new(place.path))
         || directory.ends_with(".local")
@@ -237,7 +256,12 @@ fn shared(directory: &Path, homes: &[PathBuf]) -> bool {
 }
 
 fn homes(passwd: &str) -> Vec<PathBuf> {
-    passwd.lines().filter_map(|line| line.split(':').nth(5)).filter(|home| home.len() > 1).map(PathBuf::from).collect()
+    passwd
+        .lines()
+        .filter_map(|line| line.split(':').nth(5))
+        .filter(|home| home.len() > 1)
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// Home directory of the calling user, which some shims need.
@@ -250,9 +274,8 @@ fn home() -> Option<String> {
 
 /// A path as it is, a name along the fixed search path.
 fn resolve(candidate: &str) -> Option<PathBuf> {
-    let executable = |path: &Path| {
-        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-    };
+    let executable =
+        |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     if candidate.contains('/') {
         return Some(PathBuf::from(candidate)).filter(|path| path.is_absolute() && executable(path));
     }
@@ -335,7 +358,8 @@ mod tests {
         ];
         let failure = settle(&mut Probe::new(Template::Python, &candidates)).unwrap_err();
         assert_eq!(failure.kind, FailureKind::MissingInterpreter);
-        for part in ["/nonexistent/python: not found", "exit status: 3", "unexpected output", "V is too old"] {
+        for part in ["/nonexistent/python: not found", "exit status: 3", "unexpected output", "V is too old"]
+        {
             assert!(failure.message.contains(part), "{}", failure.message);
         }
         let good = [candidates[1].clone(), script("good", &reply(true)), script("later", "exit 1")];

@@ -49,13 +49,10 @@ impl Records {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let lock = rustix::fs::open(directory, flags, Mode::empty())
             .map_err(|error| system(stage, directory, error))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|error| system(stage, directory, error))?;
-        let mut records = Self {
-            directory: directory.into(),
-            _lock: lock.into(),
-            taken: Vec::new(),
-            swept: 0,
-        };
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+            .map_err(|error| system(stage, directory, error))?;
+        let mut records =
+            Self { directory: directory.into(), _lock: lock.into(), taken: Vec::new(), swept: 0 };
         let entries = fs::read_dir(directory).map_err(|error| system(stage, directory, error))?;
         for entry in entries.flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "json") {
@@ -97,7 +94,8 @@ impl Records {
         used.extend(["/etc/passwd", "/etc/group"].into_iter().flat_map(|path| used_ids(&read(path))));
         used.extend(["/etc/subuid", "/etc/subgid"].into_iter().flat_map(|path| used_ranges(&read(path))));
         let mapped = [mapped(&read("/proc/self/uid_map")), mapped(&read("/proc/self/gid_map"))];
-        let start = client.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let start =
+            client.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
         choose_range(start, &mapped, &used).map(|(base, count)| Identity::Dedicated { base, count }).ok_or_else(|| {
             Failure {
                 remedy: Some(
@@ -117,7 +115,12 @@ impl Records {
     ///
     /// # Errors
     /// There is one already, or the directory cannot be written.
-    pub(crate) fn write(&self, client: &str, identity: Identity, cgroups: Vec<PathBuf>) -> Result<Record, Failure> {
+    pub(crate) fn write(
+        &self,
+        client: &str,
+        identity: Identity,
+        cgroups: Vec<PathBuf>,
+    ) -> Result<Record, Failure> {
         let stage = "write owner record";
         let path = self.directory.join(format!("{client}.json"));
         let shown = path.display().to_string();
@@ -231,7 +234,8 @@ fn choose_range(start: u32, mapped: &[Vec<(u32, u32)>; 2], used: &[(u32, u32)]) 
             .find(|base| {
                 let inside = |extents: &Vec<(u32, u32)>| {
                     extents.iter().any(|&(from, length)| {
-                        from <= *base && u64::from(*base) + u64::from(count) <= u64::from(from) + u64::from(length)
+                        from <= *base
+                            && u64::from(*base) + u64::from(count) <= u64::from(from) + u64::from(length)
                     })
                 };
                 let apart = |&(from, length): &(u32, u32)| {
@@ -280,7 +284,8 @@ mod tests {
         let records = Records::open(path).unwrap();
         assert_eq!(records.swept, 0);
         let record = records.write("alive", own, Vec::new()).unwrap();
-        fs::write(directory.path().join("dead.json"), "{\"ids_base\":null,\"ids_count\":0,\"cgroups\":[]}").unwrap();
+        fs::write(directory.path().join("dead.json"), "{\"ids_base\":null,\"ids_count\":0,\"cgroups\":[]}")
+            .unwrap();
         fs::write(directory.path().join("cut.json"), "{").unwrap();
         fs::write(directory.path().join("other"), "").unwrap();
         drop(records);
@@ -288,8 +293,10 @@ mod tests {
         assert_eq!((records.swept, records.taken.as_slice()), (2, &[(0x7000_0000, 0x1_0000)][..]));
         assert!(records.write("alive", own, Vec::new()).is_err());
         record.give_up(true);
-        let mut left: Vec<_> =
-            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         assert_eq!(left, ["other"]);
     }

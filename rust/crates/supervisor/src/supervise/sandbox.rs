@@ -85,7 +85,11 @@ impl Supervisor {
         }
         let host_name = create.host_name.as_bytes();
         if host_name.is_empty() || host_name.len() > 64 || host_name.contains(&0) {
-            return Err(failure(FailureKind::Internal, "create", "host name must have 1 to 64 bytes, none of them 0"));
+            return Err(failure(
+                FailureKind::Internal,
+                "create",
+                "host name must have 1 to 64 bytes, none of them 0",
+            ));
         }
         client.check_bounds()
     }
@@ -116,7 +120,9 @@ impl Supervisor {
     /// Sandboxes of a template that no zygote has been given yet.
     pub(super) fn waiting_for(&self, template: Template) -> Vec<u64> {
         let waits = |sandbox: &Sandbox| {
-            matches!(sandbox.phase, Phase::Waiting) && sandbox.zygote.is_none() && sandbox.create.template == template
+            matches!(sandbox.phase, Phase::Waiting)
+                && sandbox.zygote.is_none()
+                && sandbox.create.template == template
         };
         self.sandboxes.iter().filter(|(_, sandbox)| waits(sandbox)).map(|(&number, _)| number).collect()
     }
@@ -148,18 +154,18 @@ impl Supervisor {
         let client = self.client.as_mut().ok_or_else(gone)?;
         let control = sandbox.control.take().ok_or_else(gone)?;
         let (near, far) = socket::seqpacket_pair().map_err(|error| system("create", "socketpair", error))?;
-        let token =
-            self.poller.add(&near, Source::Status(number)).map_err(|error| system("create", "epoll", error))?;
+        let token = self
+            .poller
+            .add(&near, Source::Status(number))
+            .map_err(|error| system("create", "epoll", error))?;
         sandbox.status = Some((near, token));
         let id = client.take_id()?;
         sandbox.id = Some(id);
         let limits = &sandbox.create.limits;
         sandbox.groups = Some(client.layout.make_groups(&number.to_string(), limits)?);
         let missing = |controller| client.layout.mechanism(controller) == Mechanism::Fallback;
-        let without = WithoutCgroup {
-            memory: missing(Controller::Memory),
-            processes: missing(Controller::Processes),
-        };
+        let without =
+            WithoutCgroup { memory: missing(Controller::Memory), processes: missing(Controller::Processes) };
         let host_name = sandbox.create.host_name.clone();
         let order = plan::order(number, id, host_name, limits, without, client.processes_per_namespace);
         Ok((order, [far, control]))
@@ -250,7 +256,8 @@ impl Supervisor {
         };
         match sandbox.asker.take() {
             Some(Asker::Library(reply)) => {
-                if !answer_to(&reply, &SupervisorReply::Created(Box::new(created))) {
+                let heard = answer_to(&reply, &SupervisorReply::Created(Box::new(created)));
+                if !heard {
                     // Nobody knows of it.
                     self.end_sandbox(number);
                 }
@@ -270,7 +277,10 @@ impl Supervisor {
             }
             Some(sandbox) => {
                 sandbox.killers.push(reply);
-                self.fail_sandbox(number, unavailable("create", "the sandbox was ended while it was being made"));
+                self.fail_sandbox(
+                    number,
+                    unavailable("create", "the sandbox was ended while it was being made"),
+                );
             }
         }
     }
@@ -361,7 +371,11 @@ impl Supervisor {
             client.ids.remove(&id);
         }
         let left = (!empty).then(|| {
-            failure(FailureKind::Internal, "remove cgroup", "a cgroup without processes could not be removed in time")
+            failure(
+                FailureKind::Internal,
+                "remove cgroup",
+                "a cgroup without processes could not be removed in time",
+            )
         });
         let cause = sandbox.failure.take().unwrap_or_else(|| unavailable("create", "the sandbox ended"));
         match sandbox.asker.take() {
@@ -406,7 +420,8 @@ impl Supervisor {
 impl Client {
     /// Whether everything that must be bounded can be.
     fn check_bounds(&self) -> Result<(), Failure> {
-        let unbounded = self.layout.mechanism(Controller::Processes) == Mechanism::Fallback && !self.processes_per_namespace;
+        let unbounded = self.layout.mechanism(Controller::Processes) == Mechanism::Fallback
+            && !self.processes_per_namespace;
         if !unbounded || !self.start.required {
             return Ok(());
         }
@@ -426,7 +441,8 @@ impl Client {
 
     fn posture(&self, landlock_abi: u32) -> Posture {
         let bounded = self.check_bounds().is_ok()
-            && (self.layout.mechanism(Controller::Processes) != Mechanism::Fallback || self.processes_per_namespace);
+            && (self.layout.mechanism(Controller::Processes) != Mechanism::Fallback
+                || self.processes_per_namespace);
         Posture {
             tier: if bounded { "full" } else { "unbounded_processes" }.to_owned(),
             namespaces: NAMESPACES.map(str::to_owned).to_vec(),
@@ -447,7 +463,11 @@ impl Client {
         }
         let later = self.last_id.saturating_add(1).max(range.start)..range.end;
         let id = later.chain(range.clone()).find(|id| !self.ids.contains(id)).ok_or_else(|| {
-            failure(FailureKind::Limit, "choose ids", format!("{} sandboxes are the most with own ids", range.len()))
+            failure(
+                FailureKind::Limit,
+                "choose ids",
+                format!("{} sandboxes are the most with own ids", range.len()),
+            )
         })?;
         self.ids.insert(id);
         self.last_id = id;
@@ -466,7 +486,8 @@ impl Client {
             self.next_processor += 1;
         }
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        rustix::thread::sched_setaffinity(pid, &set).map_err(|error| system("set affinity", "sched_setaffinity", error))
+        rustix::thread::sched_setaffinity(pid, &set)
+            .map_err(|error| system("set affinity", "sched_setaffinity", error))
     }
 }
 

@@ -68,7 +68,10 @@ impl Zygote {
     /// Takes leave of the process, which has ended.
     pub(super) fn reap(&self) {
         // Fails only when it has not ended in time; then it remains as it is until this process ends.
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let _ = rustix::process::waitid(
+            WaitId::PidFd(self.pidfd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        );
     }
 
     pub(super) fn interpreter(&self) -> Option<String> {
@@ -153,7 +156,11 @@ impl Supervisor {
         self.checks_go_on(template, result.err());
     }
 
-    fn start_zygote(&mut self, template: Template, interpreter: Option<&Interpreter>) -> Result<u64, Failure> {
+    fn start_zygote(
+        &mut self,
+        template: Template,
+        interpreter: Option<&Interpreter>,
+    ) -> Result<u64, Failure> {
         let identity = self.client()?.identity;
         let workers = [
             ("python.py", e2bridge_worker::PYTHON_WORKER),
@@ -162,7 +169,8 @@ impl Supervisor {
         ];
         let view = View::new(&zygote::root::read_host(), interpreter, &workers);
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
-        let (near, far) = socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
+        let (near, far) =
+            socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
         let zygote = zygote::Zygote { template, identity, view };
         let (pidfd, pid) = match sys::clone_process(zygote::NAMESPACES) {
             Ok(Cloned::Child) => zygote.run(far.as_raw_fd()),
@@ -197,9 +205,11 @@ impl Supervisor {
             (began, watched) => {
                 let failure = match (began, &watched) {
                     (Err(failure), _) => failure,
-                    (Ok(()), Err(error)) => {
-                        system("start zygote", "epoll", io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0)))
-                    }
+                    (Ok(()), Err(error)) => system(
+                        "start zygote",
+                        "epoll",
+                        io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0)),
+                    ),
                     (Ok(()), Ok(_)) => zygote_died(),
                 };
                 let (socket, end) = watched.unwrap_or((Token(u64::MAX), Token(u64::MAX)));
@@ -254,7 +264,9 @@ impl Supervisor {
                 zygote.ordered = zygote.ordered.saturating_sub(1);
                 match fds.into_iter().next() {
                     Some(pidfd) => self.cloned(sandbox, pidfd),
-                    None => self.zygote_failed(number, &unavailable("clone sandbox", "the zygote sent no pidfd")),
+                    None => {
+                        self.zygote_failed(number, &unavailable("clone sandbox", "the zygote sent no pidfd"))
+                    }
                 }
                 self.send_orders(number);
             }

@@ -18,9 +18,8 @@ use crate::plan::{INHERITED_LIMITS, Identity, View};
 use crate::sys;
 
 /// Namespaces of a zygote.
-pub(crate) const NAMESPACES: u32 = launch::parent::NAMESPACES
-    | UnshareFlags::NEWNET.bits()
-    | UnshareFlags::NEWCGROUP.bits();
+pub(crate) const NAMESPACES: u32 =
+    launch::parent::NAMESPACES | UnshareFlags::NEWNET.bits() | UnshareFlags::NEWCGROUP.bits();
 
 /// What a zygote is started with.
 pub(crate) struct Zygote {
@@ -78,7 +77,8 @@ impl Zygote {
         if let Some(path) = &self.view.interpreter {
             // A carried one is not at its place here.
             if self.view.carried.iter().all(|carried| !path.starts_with(carried.place.path)) {
-                rustix::fs::access(path, rustix::fs::Access::EXEC_OK).about("find interpreter", path.display())?;
+                rustix::fs::access(path, rustix::fs::Access::EXEC_OK)
+                    .about("find interpreter", path.display())?;
             }
         }
         let prepared = launch::Prepared::new(&self.view)?;

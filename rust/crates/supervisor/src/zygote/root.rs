@@ -23,7 +23,8 @@ const STAGING: &str = "/usr";
 pub(crate) fn read_host() -> Host {
     const LARGEST_CACHE: u64 = 4 * 1024 * 1024;
     const LARGEST_TIME_ZONE: u64 = 64 * 1024;
-    let link = |path: &Path| fs::read_link(path).ok().and_then(|target| target.into_os_string().into_string().ok());
+    let link =
+        |path: &Path| fs::read_link(path).ok().and_then(|target| target.into_os_string().into_string().ok());
     let content = |path: &str, most: u64| {
         let metadata = fs::metadata(path).ok()?;
         (metadata.is_file() && metadata.len() <= most).then(|| fs::read(path).ok())?
@@ -40,17 +41,20 @@ pub(crate) fn read_host() -> Host {
         }
     }
     for entry in fs::read_dir("/etc/alternatives").into_iter().flatten().flatten() {
-        let (Ok(name), Some(target)) = (entry.file_name().into_string(), link(&entry.path())) else { continue };
+        let (Ok(name), Some(target)) = (entry.file_name().into_string(), link(&entry.path())) else {
+            continue;
+        };
         host.alternatives.push((name, target));
     }
     host.alternatives.sort();
     host.linker_cache = content("/etc/ld.so.cache", LARGEST_CACHE).unwrap_or_default();
     let local = "/etc/localtime";
-    host.time_zone = match fs::canonicalize(local).ok().and_then(|path| path.into_os_string().into_string().ok()) {
-        Some(target) if target.starts_with("/usr/") => TimeZone::Link(target),
-        Some(_) => content(local, LARGEST_TIME_ZONE).map_or(TimeZone::Absent, TimeZone::Content),
-        None => TimeZone::Absent,
-    };
+    host.time_zone =
+        match fs::canonicalize(local).ok().and_then(|path| path.into_os_string().into_string().ok()) {
+            Some(target) if target.starts_with("/usr/") => TimeZone::Link(target),
+            Some(_) => content(local, LARGEST_TIME_ZONE).map_or(TimeZone::Absent, TimeZone::Content),
+            None => TimeZone::Absent,
+        };
     host
 }
 
@@ -63,7 +67,8 @@ impl Trees {
     /// # Errors
     /// Names the path.
     pub(super) fn copy(view: &View) -> Result<Self, Step> {
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).at("make mounts private")?;
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+            .at("make mounts private")?;
         view.binds.iter().map(copy_tree).collect::<Result<_, _>>().map(Self)
     }
 }
@@ -100,7 +105,8 @@ pub(super) fn enter(view: &View, trees: Trees) -> Result<(), Step> {
         move_mount(&tree, "", CWD, &bind.target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .about("bind", bind.source.display())?;
     }
-    let local = rustix::fs::statat(CWD, "usr/local", AtFlags::SYMLINK_NOFOLLOW).about("stat", "/usr/local")?;
+    let local =
+        rustix::fs::statat(CWD, "usr/local", AtFlags::SYMLINK_NOFOLLOW).about("stat", "/usr/local")?;
     if FileType::from_raw_mode(local.st_mode) != FileType::Directory {
         return Err(Step::refused("stat", "/usr/local is no directory"));
     }
@@ -121,7 +127,9 @@ fn make(path: &Path, entry: &Entry) -> std::io::Result<()> {
         Entry::File(content) => {
             fs::OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?.write_all(content)
         }
-        Entry::Mountpoint => fs::OpenOptions::new().write(true).create_new(true).mode(0o444).open(path).map(drop),
+        Entry::Mountpoint => {
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o444).open(path).map(drop)
+        }
     }
 }
 

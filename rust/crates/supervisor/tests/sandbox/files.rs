@@ -17,11 +17,19 @@ fn refused(sandbox: &Sandbox, line: &str, reasons: &[&str]) {
 fn everything_but_the_writable_places_is_read_only() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    for path in ["/x", "/usr/x", "/usr/bin/x", "/etc/x", "/home/x", "/var/x", "/dev/x", "/run/x", "/root/x", "/bin/x"] {
+    for path in
+        ["/x", "/usr/x", "/usr/bin/x", "/etc/x", "/home/x", "/var/x", "/dev/x", "/run/x", "/root/x", "/bin/x"]
+    {
         refused(&sandbox, &format!("echo x >{path}"), &["Read-only", "denied"]);
         refused(&sandbox, &format!("mkdir {path}"), &["Read-only", "denied"]);
     }
-    for path in ["/etc/passwd", "/etc/e2bridge/python.py", "/usr/bin/env", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/panic"] {
+    for path in [
+        "/etc/passwd",
+        "/etc/e2bridge/python.py",
+        "/usr/bin/env",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/panic",
+    ] {
         refused(&sandbox, &format!("echo x >>{path}"), &["Read-only", "denied"]);
     }
     refused(&sandbox, "chmod 777 /usr/bin/env", &["Read-only", "permitted", "denied"]);
@@ -39,7 +47,10 @@ fn the_writable_places_are_writable_and_empty_and_executable() {
         );
         assert_eq!(sandbox.print(&line), "ran", "{place}");
     }
-    assert_eq!(sandbox.print("stat -c '%a %U' /tmp /var/tmp /dev/shm /home/user"), "1777 user\n1777 user\n1777 user\n755 user");
+    assert_eq!(
+        sandbox.print("stat -c '%a %U' /tmp /var/tmp /dev/shm /home/user"),
+        "1777 user\n1777 user\n1777 user\n755 user"
+    );
     assert_eq!(sandbox.print("umask"), "0022");
     // Between places, too: they are one file system.
     assert_eq!(sandbox.print("echo x >/tmp/a && mv /tmp/a /data/b && cat /data/b"), "x");
@@ -57,7 +68,11 @@ fn writable_files_are_bounded_by_size_and_number() {
         sandbox.print(&format!("rm -f {place}/more"));
     }
     sandbox.print("rm /tmp/big");
-    refused(&sandbox, "i=0; while [ $i -lt 3000 ]; do : >/data/$i || exit 1; i=$((i+1)); done", &["No space left"]);
+    refused(
+        &sandbox,
+        "i=0; while [ $i -lt 3000 ]; do : >/data/$i || exit 1; i=$((i+1)); done",
+        &["No space left"],
+    );
     assert!(sandbox.statistics().unwrap().disk_used_inodes <= LIMITS.disk_inodes);
 }
 
@@ -80,7 +95,8 @@ fn nothing_else_is_mounted() {
         .collect();
     mounts.sort();
     mounts.dedup();
-    let mut expected: Vec<String> = PLACES.iter().map(|place| format!("{place} rw,nosuid,nodev tmpfs")).collect();
+    let mut expected: Vec<String> =
+        PLACES.iter().map(|place| format!("{place} rw,nosuid,nodev tmpfs")).collect();
     expected.extend(["/ ro,nosuid,nodev tmpfs", "/proc rw,nosuid,nodev,noexec proc"].map(str::to_owned));
     // As on the host: links, unless they are directories there.
     for top in ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libexec"] {
@@ -95,7 +111,13 @@ fn nothing_else_is_mounted() {
     let normal: Vec<_> = mounts
         .iter()
         // A container may have its devices on a tmpfs.
-        .map(|mount| if mount.starts_with("/dev/") && !mount.starts_with("/dev/shm") { mount.replace("tmpfs", "host") } else { mount.clone() })
+        .map(|mount| {
+            if mount.starts_with("/dev/") && !mount.starts_with("/dev/shm") {
+                mount.replace("tmpfs", "host")
+            } else {
+                mount.clone()
+            }
+        })
         .collect();
     assert_eq!(normal, expected);
 }
@@ -104,8 +126,22 @@ fn nothing_else_is_mounted() {
 fn the_host_shows_through_nowhere() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    assert_eq!(sandbox.print("ls /home; ls -A /root /run /var /srv /opt /data"), "user\n/data:\n\n/opt:\n\n/root:\n\n/run:\n\n/srv:\n\n/var:\nrun\ntmp");
-    for path in ["/sys", "/boot", "/mnt", "/media", "/old_root", "/work", "/etc/shadow", "/etc/ssh", "/etc/hostname", "/var/run/docker.sock"] {
+    assert_eq!(
+        sandbox.print("ls /home; ls -A /root /run /var /srv /opt /data"),
+        "user\n/data:\n\n/opt:\n\n/root:\n\n/run:\n\n/srv:\n\n/var:\nrun\ntmp"
+    );
+    for path in [
+        "/sys",
+        "/boot",
+        "/mnt",
+        "/media",
+        "/old_root",
+        "/work",
+        "/etc/shadow",
+        "/etc/ssh",
+        "/etc/hostname",
+        "/var/run/docker.sock",
+    ] {
         refused(&sandbox, &format!("ls {path}"), &["No such file"]);
     }
     assert_eq!(sandbox.print("find / -xdev -type s 2>/dev/null; find /usr -type s 2>/dev/null; true"), "");
@@ -118,7 +154,9 @@ fn the_host_shows_through_nowhere() {
         sandbox.print("cd /etc && find . -maxdepth 1 ! -name . ! -name localtime | sort | tr '\\n' ' '"),
         "./alternatives ./e2bridge ./group ./hosts ./ld.so.cache ./mtab ./nsswitch.conf ./os-release ./passwd ./resolv.conf"
     );
-    let current = sandbox.python("import os\nprint(os.getcwd(), os.path.realpath('/proc/self/root'), os.listdir('/proc/self/cwd/..'))");
+    let current = sandbox.python(
+        "import os\nprint(os.getcwd(), os.path.realpath('/proc/self/root'), os.listdir('/proc/self/cwd/..'))",
+    );
     assert_eq!(current, "/home/user / ['user']");
 }
 
@@ -126,7 +164,10 @@ fn the_host_shows_through_nowhere() {
 fn devices_work_and_cannot_be_made() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    assert_eq!(sandbox.print("echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 4 /dev/urandom | wc -c"), " 00 00 00\n4");
+    assert_eq!(
+        sandbox.print("echo x >/dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 4 /dev/urandom | wc -c"),
+        " 00 00 00\n4"
+    );
     refused(&sandbox, "cat /etc/passwd >/dev/full", &["No space left"]);
     assert_eq!(sandbox.print("echo to >/dev/stdout; echo all >&2; mkfifo /tmp/f && ls /tmp"), "to\nf");
     for kind in ["c 1 3", "b 7 0"] {
@@ -139,7 +180,10 @@ fn devices_work_and_cannot_be_made() {
 fn set_user_id_has_no_effect() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    assert_eq!(sandbox.print("cp /usr/bin/id /tmp/id && chmod 6755 /tmp/id && /tmp/id -u && /tmp/id -ru"), "1000\n1000");
+    assert_eq!(
+        sandbox.print("cp /usr/bin/id /tmp/id && chmod 6755 /tmp/id && /tmp/id -u && /tmp/id -ru"),
+        "1000\n1000"
+    );
     let output = sandbox.shell("[ -u /usr/bin/passwd ] && exec /usr/bin/su -c id");
     assert_ne!(output.exit.exit_code, Some(0));
 }
@@ -148,7 +192,10 @@ fn set_user_id_has_no_effect() {
 fn the_worker_programs_are_there() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    assert_eq!(sandbox.print("ls /etc/e2bridge; stat -c %a /etc/e2bridge/*"), "node.js\npython.py\nshell.sh\n444\n444\n444");
+    assert_eq!(
+        sandbox.print("ls /etc/e2bridge; stat -c %a /etc/e2bridge/*"),
+        "node.js\npython.py\nshell.sh\n444\n444\n444"
+    );
     assert!(sandbox.print("wc -c </etc/e2bridge/python.py").parse::<u32>().unwrap() > 0);
 }
 

@@ -14,7 +14,9 @@ use crate::support::{Engine, LIMITS, Options, ask, launch, names, process_exists
 fn descendants(supervisor: u32) -> Vec<u32> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         let mut fields = stat.rsplit(") ").next().unwrap().split(' ');
         if fields.next() == Some("Z") {
@@ -66,10 +68,12 @@ fn a_sandbox_is_made_runs_and_ends() {
 fn everything_ends_with_the_library() {
     let mut engine = Engine::start();
     let sandboxes: Vec<_> = (0..3).map(|_| engine.create(Template::Base)).collect();
-    let _sleepers: Vec<_> =
-        sandboxes.iter().map(|sandbox| sandbox.start(&["/bin/sh", "-c", "setsid sleep 1000 & sleep 1000"])).collect();
+    let _sleepers: Vec<_> = sandboxes
+        .iter()
+        .map(|sandbox| sandbox.start(&["/bin/sh", "-c", "setsid sleep 1000 & sleep 1000"]))
+        .collect();
     let processes = descendants(engine.child.id());
-    assert!(processes.len() >= 1 + 3 * 3, "{processes:?}");
+    assert!(processes.len() > 3 * 3, "{processes:?}");
     assert_eq!(engine.close(), Some(0));
     assert!(processes.into_iter().all(|pid| !process_exists(pid)));
     assert!(engine.cgroups().is_empty());
@@ -206,9 +210,14 @@ fn requests_out_of_order_are_refused() {
     let (library, mut child) = launch();
     let (_control, far) = socket::seqpacket_pair().unwrap();
     let create = Create { sandbox: 1, template: Template::Base, limits: LIMITS, host_name: "x".to_owned() };
-    for (request, fd) in [(SupervisorRequest::Create(create.clone()), Some(&far)), (SupervisorRequest::Check, None)] {
+    for (request, fd) in
+        [(SupervisorRequest::Create(create.clone()), Some(&far)), (SupervisorRequest::Check, None)]
+    {
         let reply = ask(&library, &request, fd).unwrap();
-        assert!(matches!(&reply, SupervisorReply::Failed(failure) if failure.kind == FailureKind::Internal), "{reply:?}");
+        assert!(
+            matches!(&reply, SupervisorReply::Failed(failure) if failure.kind == FailureKind::Internal),
+            "{reply:?}"
+        );
     }
     let directory = tempfile::tempdir().unwrap();
     let start = Start {
@@ -219,16 +228,21 @@ fn requests_out_of_order_are_refused() {
         python_candidates: Vec::new(),
         node_candidates: Vec::new(),
     };
-    let refused = |start: Start, reason: &str| {
-        match ask(&library, &SupervisorRequest::Start(start), None).unwrap() {
+    let refused =
+        |start: Start, reason: &str| match ask(&library, &SupervisorRequest::Start(start), None).unwrap() {
             SupervisorReply::Failed(failure) => assert!(failure.message.contains(reason), "{failure:?}"),
             other => panic!("{other:?}"),
-        }
-    };
+        };
     refused(start.clone(), "protocol");
-    refused(Start { protocol_version: PROTOCOL_VERSION, client: "../x".to_owned(), ..start.clone() }, "client");
+    refused(
+        Start { protocol_version: PROTOCOL_VERSION, client: "../x".to_owned(), ..start.clone() },
+        "client",
+    );
     let nowhere = "/nonexistent/directory".to_owned();
-    refused(Start { protocol_version: PROTOCOL_VERSION, runtime_directory: nowhere, ..start }, "/nonexistent");
+    refused(
+        Start { protocol_version: PROTOCOL_VERSION, runtime_directory: nowhere, ..start },
+        "/nonexistent",
+    );
     // Rubbish: the sender sees its reply socket close, and that is all.
     let (near, far) = socket::seqpacket_pair().unwrap();
     socket::send_bytes(&library, &[0xff; 40], &[std::os::fd::AsFd::as_fd(&far)]).unwrap();
@@ -244,7 +258,12 @@ fn a_number_in_use_is_refused() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
     let (_control, far) = socket::seqpacket_pair().unwrap();
-    let create = Create { sandbox: sandbox.number, template: Template::Base, limits: LIMITS, host_name: "x".to_owned() };
+    let create = Create {
+        sandbox: sandbox.number,
+        template: Template::Base,
+        limits: LIMITS,
+        host_name: "x".to_owned(),
+    };
     let reply = ask(engine.library(), &SupervisorRequest::Create(create), Some(&far)).unwrap();
     assert!(matches!(reply, SupervisorReply::Failed(_)));
     assert_eq!(sandbox.print("echo mine"), "mine");

@@ -100,13 +100,16 @@ fn processors_are_bounded() {
     let used = f64::from(u32::try_from(sandbox.statistics().unwrap().cpu_us - before).unwrap()) / 1e6;
     assert!(used < wall * 1.25, "{used} s of processor time in {wall} s");
     match sandbox.created.posture.cpu {
-        Mechanism::Fallback => assert_eq!(sandbox.python("import os; print(len(os.sched_getaffinity(0)))"), "1"),
+        Mechanism::Fallback => {
+            assert_eq!(sandbox.python("import os; print(len(os.sched_getaffinity(0)))"), "1")
+        }
         Mechanism::CgroupV1 => {
             let group = sandbox.created.cgroups.processes.clone().unwrap();
             let name = group.split("/e2bridge-").nth(1).unwrap();
-            let found = crate::support::cgroups_of(name.split('/').next().unwrap())
-                .into_iter()
-                .find_map(|home| fs::read_to_string(home.join(sandbox.number.to_string()).join("cpu.cfs_quota_us")).ok());
+            let found =
+                crate::support::cgroups_of(name.split('/').next().unwrap()).into_iter().find_map(|home| {
+                    fs::read_to_string(home.join(sandbox.number.to_string()).join("cpu.cfs_quota_us")).ok()
+                });
             assert_eq!(found.unwrap().trim(), "100000");
         }
         Mechanism::CgroupV2 => {
@@ -130,7 +133,15 @@ fn resource_limits_are_set_and_cannot_be_raised() {
     let processes = format!("NPROC {} {}", LIMITS.processes, LIMITS.processes);
     assert_eq!(
         sandbox.run(&["/usr/bin/python3", "-c", code]).stdout.lines().collect::<Vec<_>>(),
-        ["CORE 1 1", "NOFILE 4096 4096", "RTPRIO 0 0", "NICE 0 0", "MEMLOCK 65536 65536", "MSGQUEUE 0 0", &processes]
+        [
+            "CORE 1 1",
+            "NOFILE 4096 4096",
+            "RTPRIO 0 0",
+            "NICE 0 0",
+            "MEMLOCK 65536 65536",
+            "MSGQUEUE 0 0",
+            &processes
+        ]
     );
 }
 

@@ -30,8 +30,12 @@ fn the_host_and_the_world_are_out_of_reach() {
     let port = listener.local_addr().unwrap().port();
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    for (address, error) in [("127.0.0.1", 111), ("169.254.169.254", 101), ("192.0.2.1", 101), ("10.0.0.1", 101)] {
-        let code = format!("import socket\ns = socket.socket(); s.settimeout(3)\nprint(s.connect_ex(('{address}', {port})))");
+    for (address, error) in
+        [("127.0.0.1", 111), ("169.254.169.254", 101), ("192.0.2.1", 101), ("10.0.0.1", 101)]
+    {
+        let code = format!(
+            "import socket\ns = socket.socket(); s.settimeout(3)\nprint(s.connect_ex(('{address}', {port})))"
+        );
         assert_eq!(sandbox.python(&code), error.to_string(), "{address}");
     }
 }

@@ -17,7 +17,10 @@ fn every_namespace_is_its_own() {
         let host = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().to_str().unwrap().to_owned();
         let inside = [&one, &two].map(|sandbox| sandbox.print(&format!("readlink /proc/self/ns/{kind}")));
         assert!(inside[0].starts_with(kind), "{inside:?}");
-        assert!(inside[0] != host && inside[1] != host && inside[0] != inside[1], "{kind}: {host} {inside:?}");
+        assert!(
+            inside[0] != host && inside[1] != host && inside[0] != inside[1],
+            "{kind}: {host} {inside:?}"
+        );
     }
     assert_eq!(one.created.posture.namespaces, ["user", "pid", "mount", "ipc", "uts", "net", "cgroup"]);
 }
@@ -36,7 +39,8 @@ fn its_ids_own_nothing_on_the_host_and_are_not_shared() {
             outer.push(fields[1]);
         }
         assert_eq!(sandbox.print("cat /proc/self/setgroups"), "deny");
-        let status = status(&fs::read_to_string(format!("/proc/{}/status", sandbox.created.init_pid)).unwrap());
+        let status =
+            status(&fs::read_to_string(format!("/proc/{}/status", sandbox.created.init_pid)).unwrap());
         let id = outer[outer.len() - 2];
         assert_eq!(status["Uid"], [id; 4].map(|id| id.to_string()).join("\t"));
         assert_eq!(sandbox.created.posture.dedicated_ids, privileged());
@@ -47,7 +51,9 @@ fn its_ids_own_nothing_on_the_host_and_are_not_shared() {
         // Groups of the service do not reach the inside.
         assert_eq!(status(&sandboxes[0].print("cat /proc/self/status"))["Groups"].trim(), "");
     } else {
-        assert!(outer.iter().all(|&id| id == rustix::process::geteuid().as_raw() || id == rustix::process::getegid().as_raw()));
+        assert!(outer.iter().all(
+            |&id| id == rustix::process::geteuid().as_raw() || id == rustix::process::getegid().as_raw()
+        ));
     }
 }
 
@@ -105,7 +111,8 @@ fn other_processes_are_out_of_sight() {
     let output = sandbox.print("echo /proc/[0-9]*; cat /proc/*/cmdline | tr '\\0' '\\n'");
     let (ids, commands) = output.split_once('\n').unwrap();
     // init, a shepherd, the shell: nothing of the host, of the zygote or of another sandbox.
-    let ids: Vec<u32> = ids.split(' ').map(|path| path.trim_start_matches("/proc/").parse().unwrap()).collect();
+    let ids: Vec<u32> =
+        ids.split(' ').map(|path| path.trim_start_matches("/proc/").parse().unwrap()).collect();
     assert!(ids.contains(&1) && ids.len() <= 4 && ids.iter().all(|&id| id < 100), "{ids:?}");
     assert!(!commands.contains("cargo"), "{commands}");
     assert_eq!(sandbox.print("cat /proc/self/cgroup | cut -d: -f3 | sort -u"), "/");

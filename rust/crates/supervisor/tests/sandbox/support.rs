@@ -41,7 +41,8 @@ pub(crate) fn privileged() -> bool {
 
 /// The supervisor under test.
 pub(crate) fn supervisor() -> PathBuf {
-    std::env::var_os("E2B_TEST_SUPERVISOR").map_or_else(|| env!("CARGO_BIN_EXE_e2bridge-supervisor").into(), PathBuf::from)
+    std::env::var_os("E2B_TEST_SUPERVISOR")
+        .map_or_else(|| env!("CARGO_BIN_EXE_e2bridge-supervisor").into(), PathBuf::from)
 }
 
 /// A supervisor, with its library's part played here.
@@ -64,7 +65,11 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { runtime: None, python: vec!["/usr/bin/python3".to_owned()], node: vec!["/usr/bin/node".to_owned()] }
+        Self {
+            runtime: None,
+            python: vec!["/usr/bin/python3".to_owned()],
+            node: vec!["/usr/bin/node".to_owned()],
+        }
     }
 }
 
@@ -84,7 +89,10 @@ pub(crate) fn launch() -> (OwnedFd, Child) {
     unsafe {
         command.pre_exec(move || {
             if raw == 3 {
-                return Ok(rustix::io::fcntl_setfd(std::os::fd::BorrowedFd::borrow_raw(3), rustix::io::FdFlags::empty())?);
+                return Ok(rustix::io::fcntl_setfd(
+                    std::os::fd::BorrowedFd::borrow_raw(3),
+                    rustix::io::FdFlags::empty(),
+                )?);
             }
             match libc::dup2(raw, 3) {
                 3 => Ok(()),
@@ -97,7 +105,11 @@ pub(crate) fn launch() -> (OwnedFd, Child) {
 }
 
 /// Sends a request and waits for its reply.
-pub(crate) fn ask(library: &OwnedFd, request: &SupervisorRequest, fd: Option<&OwnedFd>) -> Option<SupervisorReply> {
+pub(crate) fn ask(
+    library: &OwnedFd,
+    request: &SupervisorRequest,
+    fd: Option<&OwnedFd>,
+) -> Option<SupervisorReply> {
     wait(ask_later(library, request, fd))
 }
 
@@ -115,7 +127,8 @@ pub(crate) fn wait(reply: OwnedFd) -> Option<SupervisorReply> {
 }
 
 pub(crate) fn readable(fd: &OwnedFd, patience: Duration) -> bool {
-    let timeout = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: i64::from(patience.subsec_nanos()) };
+    let timeout =
+        Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: i64::from(patience.subsec_nanos()) };
     rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)).unwrap() == 1
 }
 
@@ -219,8 +232,10 @@ impl Drop for Engine {
 }
 
 pub(crate) fn names(directory: &std::path::Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

@@ -11,7 +11,11 @@ use crate::support::{Engine, LIMITS, Options, skip};
 #[test]
 fn the_systems_interpreters_run_inside() {
     for (template, path, code) in [
-        (Template::Python, "/usr/bin/python3", ["-c", "import json, ssl, sqlite3; print(json.dumps([6 * 7]))"]),
+        (
+            Template::Python,
+            "/usr/bin/python3",
+            ["-c", "import json, ssl, sqlite3; print(json.dumps([6 * 7]))"],
+        ),
         (Template::Node, "/usr/bin/node", ["-e", "console.log(JSON.stringify([6 * 7]))"]),
     ] {
         if !Path::new(path).exists() {
@@ -74,7 +78,10 @@ fn an_interpreter_elsewhere_is_visible_at_its_path() {
         return skip("nothing can be written beside the test program");
     };
     let directory = fs::canonicalize(directory.path()).unwrap();
-    if ["/tmp", "/home/user", "/data", "/opt", "/srv", "/var/tmp"].iter().any(|place| directory.starts_with(place)) {
+    if ["/tmp", "/home/user", "/data", "/opt", "/srv", "/var/tmp"]
+        .iter()
+        .any(|place| directory.starts_with(place))
+    {
         return skip("the test program is below a writable place");
     }
     let inner = directory.join("prefix");
@@ -91,16 +98,24 @@ fn an_interpreter_elsewhere_is_visible_at_its_path() {
 
 #[test]
 fn a_shim_leads_to_the_real_interpreter() {
-    let Some(version) = fs::read_dir("/root/.pyenv/versions").ok().and_then(|mut entries| entries.next()) else {
+    let Some(version) = fs::read_dir("/root/.pyenv/versions").ok().and_then(|mut entries| entries.next())
+    else {
         return skip("there is no pyenv");
     };
     let prefix = version.unwrap().path();
-    let engine = Engine::with(Options { python: vec!["/root/.pyenv/shims/python3".to_owned()], ..Options::default() }).unwrap();
+    let engine =
+        Engine::with(Options { python: vec!["/root/.pyenv/shims/python3".to_owned()], ..Options::default() })
+            .unwrap();
     let sandbox = engine.create(Template::Python);
     let interpreter = sandbox.created.interpreter.clone().unwrap();
     assert!(interpreter.starts_with("/root/.pyenv/versions/"), "{interpreter}");
     let output = sandbox.run(&[&interpreter, "-c", "import sys, ssl, ctypes; print(sys.prefix)"]);
-    assert_eq!(output.stdout.trim(), interpreter.split("/bin/").next().unwrap(), "{output:?} {}", prefix.display());
+    assert_eq!(
+        output.stdout.trim(),
+        interpreter.split("/bin/").next().unwrap(),
+        "{output:?} {}",
+        prefix.display()
+    );
     assert_eq!(sandbox.print("ls -A /root /root/.pyenv"), "/root:\n.pyenv\n\n/root/.pyenv:\nversions");
 }
 
@@ -108,8 +123,10 @@ fn a_shim_leads_to_the_real_interpreter() {
 fn a_missing_interpreter_is_a_clear_error_and_can_be_mended() {
     let directory = tempfile::tempdir().unwrap();
     let late = directory.path().join("late").to_str().unwrap().to_owned();
-    let engine = Engine::with(Options { python: vec![late], node: Vec::new(), ..Options::default() }).unwrap();
-    let failures = [Template::Python, Template::Node].map(|template| engine.try_create(template, LIMITS).unwrap_err());
+    let engine =
+        Engine::with(Options { python: vec![late], node: Vec::new(), ..Options::default() }).unwrap();
+    let failures =
+        [Template::Python, Template::Node].map(|template| engine.try_create(template, LIMITS).unwrap_err());
     for failure in &failures {
         assert_eq!(failure.kind, FailureKind::MissingInterpreter, "{failure:?}");
         assert!(failure.remedy.is_some());
@@ -130,7 +147,9 @@ fn a_candidate_that_hangs_delays_nobody_else() {
     let hang = directory.path().join("hang");
     fs::write(&hang, "#!/bin/sh\nsleep 1000 & wait\n").unwrap();
     fs::set_permissions(&hang, fs::Permissions::from_mode(0o755)).unwrap();
-    let engine = Engine::with(Options { python: vec![hang.to_str().unwrap().to_owned()], ..Options::default() }).unwrap();
+    let engine =
+        Engine::with(Options { python: vec![hang.to_str().unwrap().to_owned()], ..Options::default() })
+            .unwrap();
     let waiting = engine.create_later(Template::Python, LIMITS);
     let start = std::time::Instant::now();
     assert_eq!(engine.create(Template::Base).print("echo base"), "base");
@@ -147,7 +166,9 @@ fn the_check_tells_what_a_sandbox_gets() {
     let checked = engine.check();
     let posture = engine.create(Template::Base).created.posture;
     assert_eq!(checked.posture.as_ref(), Some(&posture));
-    for name in ["sandbox", "user_namespaces", "seccomp", "landlock", "memory_limit", "process_limit", "cpu_limit"] {
+    for name in
+        ["sandbox", "user_namespaces", "seccomp", "landlock", "memory_limit", "process_limit", "cpu_limit"]
+    {
         let facility = checked.facilities.iter().find(|facility| facility.name == name).unwrap();
         assert!(!facility.detail.is_empty());
         assert_eq!(facility.available, facility.remedy.is_none(), "{facility:?}");

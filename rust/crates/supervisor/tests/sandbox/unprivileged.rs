@@ -17,7 +17,8 @@ fn everything_holds_for_an_ordinary_user() {
     }
     // Where the programs were built need not be open to everybody.
     let directory = tempfile::tempdir().unwrap();
-    let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let open =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     open(directory.path(), 0o755);
     let copy = |from: &std::path::Path, name: &str| {
         let to = directory.path().join(name);
@@ -41,7 +42,8 @@ fn everything_holds_for_an_ordinary_user() {
         .gid(ORDINARY)
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
     assert!(said.contains("test result: ok. ") && !said.contains("ok. 0 passed"), "{said}");
 }
