@@ -1,5 +1,6 @@
 package io.e2bridge.internal;
 
+import com.fasterxml.jackson.core.io.NumberInput;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.BooleanNode;
@@ -291,7 +292,8 @@ final class DocumentReader {
                 double quotient = value / POWERS_OF_TEN[fractionDigits];
                 return DoubleNode.valueOf(negative ? -quotient : quotient);
             }
-            return DoubleNode.valueOf(Double.parseDouble(new String(bytes, begin, at - begin, StandardCharsets.ISO_8859_1)));
+            return DoubleNode.valueOf(
+                    NumberInput.parseDouble(new String(bytes, begin, at - begin, StandardCharsets.ISO_8859_1), true));
         }
 
         /** At least one digit, appended to a value that may overflow. */
