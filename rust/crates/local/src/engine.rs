@@ -819,6 +819,6 @@ impl std::fmt::Debug for Engine {
 }
 
 /// Starts the interpreter of a sandbox that goes into a pool. A failure only means that the first run starts it.
-pub(crate) fn prestart(engine: &Engine, sandbox: &Sandbox) {
-    let _ = worker::prestart(engine, sandbox);
+pub(crate) fn prestart(sandbox: &Sandbox) {
+    let _ = worker::prestart(sandbox);
 }

@@ -136,7 +136,7 @@ impl Pools {
                 }
             }
             let began = Instant::now();
-            let made = engine.launch(template, engine.default_limits(template), None).inspect(|sandbox| prestart(engine, sandbox));
+            let made = engine.launch(template, engine.default_limits(template), None).inspect(|sandbox| prestart(sandbox));
             let mut pool = self.pool(template);
             match made {
                 Ok(sandbox) => {

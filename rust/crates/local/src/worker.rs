@@ -1,22 +1,666 @@
-//! Warm interpreters of a sandbox.
+//! Warm interpreters of a sandbox. A worker is a program of the sandbox like any other, started under a shepherd, that serves
+//! runs over a socket; what comes out of that socket is hostile and bounded.
 
-use e2bridge_core::Result;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use e2bridge_core::document::SandboxState;
+use e2bridge_core::request::{BuiltinTemplate, Language};
+use e2bridge_core::{Code, Error, Result};
+use e2bridge_protocol::init::{Exit, InitEvent, Program};
+use e2bridge_protocol::worker::{MAX_MESSAGE, WorkerReply, WorkerRequest};
+use rustix::event::{PollFd, PollFlags};
+use rustix::net::SendFlags;
 
 use crate::engine::Engine;
-use crate::sandbox::Sandbox;
+use crate::execution::{HOME, ProcessSpec, RunningProcess, signal_name};
+use crate::output::{Output, Read, STDERR, STDOUT};
+use crate::sandbox::{Sandbox, ended_error};
+use crate::wait::{self, Interrupt, cancelled, host_error};
+
+/// Most idle workers for stateless runs that are kept, per sandbox.
+const MAX_IDLE: usize = 4;
+/// Most named contexts, per sandbox: each is a process of its own.
+const MAX_CONTEXTS: usize = 16;
+/// How much later than the time-out the worker is killed: the time for the engine to interrupt the code by itself.
+const INTERRUPT_GRACE: Duration = Duration::from_millis(250);
+/// How long init may take to end a worker, before the sandbox is ended for it.
+const KILL_PATIENCE: Duration = Duration::from_secs(6);
+/// How long a worker that gave its last reply may take to exit.
+const EXIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a call that waits for its context looks whether it was cancelled.
+const CONTEXT_TICK: Duration = Duration::from_millis(20);
+/// Where the zygote puts the worker programs.
+const PROGRAMS: &str = "/etc/e2bridge";
+
+/// The interpreters that serve runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Interpreter {
+    /// The engine inside the supervisor's own program; in every template.
+    EmbeddedJavaScript,
+    /// Node.js, in `node`.
+    Node,
+    /// CPython, in `python`.
+    Python,
+    /// `/bin/sh` that keeps its state; in every template.
+    Shell,
+}
+
+impl Interpreter {
+    /// What runs that language in that template; `None` where the template lacks it.
+    pub(crate) fn of(template: BuiltinTemplate, language: Language) -> Option<Self> {
+        if !template.languages().contains(&language) {
+            return None;
+        }
+        Some(match (language, template) {
+            (Language::Shell, _) => Interpreter::Shell,
+            (Language::Python, _) => Interpreter::Python,
+            (Language::JavaScript, BuiltinTemplate::Node) => Interpreter::Node,
+            (Language::JavaScript, _) => Interpreter::EmbeddedJavaScript,
+        })
+    }
+
+    /// What a pooled sandbox of that template has started already.
+    fn of_pool(template: BuiltinTemplate) -> Self {
+        match template {
+            BuiltinTemplate::Base => Interpreter::EmbeddedJavaScript,
+            BuiltinTemplate::Python => Interpreter::Python,
+            BuiltinTemplate::Node => Interpreter::Node,
+        }
+    }
+
+    fn program(self, sandbox: &Sandbox) -> Program {
+        let interpreter = || sandbox.interpreter.clone().unwrap_or_default();
+        let argv = match self {
+            Interpreter::EmbeddedJavaScript => return Program::EmbeddedJavaScript,
+            Interpreter::Node => vec![interpreter(), format!("{PROGRAMS}/node.js")],
+            Interpreter::Python => {
+                vec![interpreter(), "-I".to_owned(), "-B".to_owned(), "-u".to_owned(), format!("{PROGRAMS}/python.py")]
+            }
+            Interpreter::Shell => vec!["/bin/sh".to_owned(), format!("{PROGRAMS}/shell.sh")],
+        };
+        Program::Exec { argv }
+    }
+}
 
 /// The warm interpreters of one sandbox.
 #[derive(Debug, Default)]
-pub(crate) struct Workers {}
+pub(crate) struct Workers {
+    table: Mutex<Table>,
+    /// A context became free.
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    idle: Vec<(Interpreter, Worker)>,
+    contexts: HashMap<(Interpreter, String), Context>,
+}
+
+/// A named context; its worker is out while a call uses it.
+#[derive(Debug)]
+enum Context {
+    Busy,
+    Idle(Worker),
+}
 
 impl Workers {
     /// True when no interpreter has been started.
     pub(crate) fn is_empty(&self) -> bool {
-        true
+        let table = self.table();
+        table.idle.is_empty() && table.contexts.is_empty()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Every change under this lock is a few moves.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an idle worker for a stateless run.
+    fn take_idle(&self, interpreter: Interpreter) -> Option<Worker> {
+        let mut table = self.table();
+        let position = table.idle.iter().position(|(kind, _)| *kind == interpreter)?;
+        Some(table.idle.swap_remove(position).1)
+    }
+
+    fn keep_idle(&self, interpreter: Interpreter, worker: Worker) {
+        let mut table = self.table();
+        if table.idle.len() < MAX_IDLE {
+            table.idle.push((interpreter, worker));
+        } else {
+            drop(table);
+            drop(worker);
+        }
+    }
+
+    /// Takes a context, alone; its worker too, unless this is its first use. Waits while another call has it.
+    fn take_context<'a>(
+        &'a self,
+        interpreter: Interpreter,
+        name: &str,
+        sandbox: &Sandbox,
+        deadline: Instant,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<(ContextLease<'a>, Option<Worker>)> {
+        let key = (interpreter, name.to_owned());
+        let mut table = self.table();
+        loop {
+            let full = table.contexts.len() >= MAX_CONTEXTS;
+            let worker = match table.contexts.get_mut(&key) {
+                Some(Context::Busy) => {
+                    if interrupt.is_cancelled() {
+                        return Err(cancelled());
+                    }
+                    sandbox.check_running()?;
+                    if Instant::now() >= deadline {
+                        return Err(Error::new(
+                            Code::Timeout,
+                            format!("context: {name:?} was in use by another call all of the time"),
+                        )
+                        .about("context"));
+                    }
+                    table = self
+                        .freed
+                        .wait_timeout(table, CONTEXT_TICK)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
+                    continue;
+                }
+                Some(context) => match std::mem::replace(context, Context::Busy) {
+                    Context::Idle(worker) => Some(worker),
+                    Context::Busy => None,
+                },
+                None if full => {
+                    return Err(Error::new(
+                        Code::LimitExceeded,
+                        format!("context: a sandbox has at most {MAX_CONTEXTS} contexts"),
+                    )
+                    .about("context")
+                    .with("limit", MAX_CONTEXTS));
+                }
+                None => {
+                    table.contexts.insert(key.clone(), Context::Busy);
+                    None
+                }
+            };
+            return Ok((ContextLease { workers: self, key: Some(key) }, worker));
+        }
     }
 }
 
+/// A context that is in use by one call. Dropped without its worker it is forgotten: its next use starts afresh.
+struct ContextLease<'a> {
+    workers: &'a Workers,
+    key: Option<(Interpreter, String)>,
+}
+
+impl ContextLease<'_> {
+    fn give_back(mut self, worker: Worker) {
+        if let Some(key) = self.key.take() {
+            self.workers.table().contexts.insert(key, Context::Idle(worker));
+            self.workers.freed.notify_all();
+        }
+    }
+}
+
+impl Drop for ContextLease<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.workers.table().contexts.remove(&key);
+            self.workers.freed.notify_all();
+        }
+    }
+}
+
+/// A started interpreter; dropping it ends it and everything of it.
+#[derive(Debug)]
+struct Worker {
+    process: RunningProcess,
+    socket: OwnedFd,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) end: RunEnd,
+    /// What came through the pipes.
+    pub(crate) output: Output,
+    /// The memory limit killed something meanwhile.
+    pub(crate) out_of_memory: bool,
+    pub(crate) duration: Duration,
+}
+
+/// What a run ended with.
+#[derive(Debug)]
+pub(crate) enum RunEnd {
+    Replied(Box<WorkerReply>),
+    /// The worker was killed because the code did not end.
+    TimedOut,
+    /// The worker ended instead of answering.
+    Exited(Exit),
+    /// The worker answered what is no reply, and was killed.
+    Garbled,
+}
+
+/// What may be left of the worker after a run.
+enum After {
+    Usable,
+    Gone,
+}
+
+/// Runs one request in a worker of the sandbox: in the context of that name, or stateless.
+///
+/// # Errors
+/// `CANCELLED`; `LIMIT_EXCEEDED` with too many contexts or processes; `TIMEOUT` when the context was never free; those of a sandbox
+/// that ends.
+pub(crate) fn run(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    interpreter: Interpreter,
+    context: Option<&str>,
+    request: &WorkerRequest,
+    interrupt: &Interrupt<'_>,
+) -> Result<Run> {
+    let began = Instant::now();
+    if interrupt.is_cancelled() {
+        return Err(cancelled());
+    }
+    let due = began + Duration::from_millis(request.timeout_ms);
+    let _counted = sandbox.count_execution();
+    let (lease, mut taken) = match context {
+        None => (None, sandbox.workers.take_idle(interpreter)),
+        Some(name) => {
+            let (lease, worker) = sandbox.workers.take_context(interpreter, name, sandbox, due, interrupt)?;
+            (Some(lease), worker)
+        }
+    };
+    // One that ended while it was idle (the code it ran before may have seen to that) is not handed to the next run.
+    if let Some(worker) = &mut taken
+        && worker.has_ended(sandbox)
+    {
+        taken = None;
+    }
+    let mut worker = match taken {
+        Some(worker) => worker,
+        None => Worker::start(sandbox, interpreter, Some(interrupt))?,
+    };
+    let kills_before = sandbox.memory_kills();
+    let mut output = Output::default();
+    worker.discard_stale_output();
+    let (end, after) = worker.serve(engine, sandbox, request, due, interrupt, &mut output)?;
+    match (after, lease) {
+        (After::Usable, None) => sandbox.workers.keep_idle(interpreter, worker),
+        (After::Usable, Some(lease)) => lease.give_back(worker),
+        (After::Gone, _) => {}
+    }
+    let out_of_memory =
+        matches!((kills_before, sandbox.memory_kills()), (Some(before), Some(after)) if after > before);
+    Ok(Run { end, output, out_of_memory, duration: began.elapsed() })
+}
+
 /// Starts the interpreter of a sandbox that goes into a pool.
-pub(crate) fn prestart(_engine: &Engine, _sandbox: &Sandbox) -> Result<()> {
+///
+/// # Errors
+/// As [`Sandbox::spawn`].
+pub(crate) fn prestart(sandbox: &Sandbox) -> Result<()> {
+    let interpreter = Interpreter::of_pool(sandbox.template);
+    let worker = Worker::start(sandbox, interpreter, None)?;
+    sandbox.workers.keep_idle(interpreter, worker);
     Ok(())
+}
+
+impl Worker {
+    fn start(sandbox: &Sandbox, interpreter: Interpreter, interrupt: Option<&Interrupt<'_>>) -> Result<Self> {
+        let spec = ProcessSpec {
+            program: interpreter.program(sandbox),
+            env: sandbox.environment(),
+            cwd: HOME.to_owned(),
+            timeout: None,
+            capture: true,
+            worker: true,
+        };
+        let mut process = sandbox.spawn(spec, interrupt)?;
+        let socket = process.worker.take().ok_or_else(|| Error::internal("a worker was started without a socket"))?;
+        Ok(Self { process, socket })
+    }
+
+    /// True when it has ended, as far as init has told.
+    fn has_ended(&mut self, sandbox: &Sandbox) -> bool {
+        while wait::ready(&self.process.channel, PollFlags::IN) {
+            if !matches!(self.event(sandbox), Ok(None)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Throws away what processes of an earlier run wrote after its reply.
+    fn discard_stale_output(&self) {
+        let mut scrap = Output::default();
+        for fd in self.process.stdout.iter().chain(&self.process.stderr) {
+            let mut left = usize::try_from(rustix::io::ioctl_fionread(fd).unwrap_or(0)).unwrap_or(0);
+            while left > 0 {
+                match scrap.read(STDOUT, fd, left) {
+                    Read::Some(length) => left = left.saturating_sub(length),
+                    Read::End | Read::Nothing => break,
+                }
+            }
+        }
+    }
+
+    /// Sends the request and collects output and reply.
+    fn serve(
+        &mut self,
+        engine: &Engine,
+        sandbox: &Sandbox,
+        request: &WorkerRequest,
+        due: Instant,
+        interrupt: &Interrupt<'_>,
+        output: &mut Output,
+    ) -> Result<(RunEnd, After)> {
+        let mut message = Message::request(request)?;
+        let mut reply = Reply::default();
+        let kill_at = due + INTERRUPT_GRACE;
+        let mut open = [true; 2];
+        loop {
+            let streams = [&self.process.stdout, &self.process.stderr];
+            let mut events = PollFlags::IN;
+            if !message.is_sent() {
+                events |= PollFlags::OUT;
+            }
+            let mut polled =
+                vec![PollFd::new(&self.process.channel, PollFlags::IN), PollFd::new(&self.socket, events)];
+            polled.extend(interrupt.fd().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            let first_stream = polled.len();
+            for (stream, fd) in streams.iter().enumerate() {
+                if let (Some(fd), true) = (fd, open[stream]) {
+                    polled.push(PollFd::new(fd, PollFlags::IN));
+                }
+            }
+            let in_time = wait::poll(&mut polled, Some(kill_at)).map_err(|error| host_error("poll", &error))?;
+            let ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
+            drop(polled);
+            if interrupt.is_cancelled() {
+                self.end(engine, sandbox, output)?;
+                return Err(cancelled());
+            }
+            if !in_time {
+                self.end(engine, sandbox, output)?;
+                return Ok((RunEnd::TimedOut, After::Gone));
+            }
+            let mut ready_streams = ready[first_stream..].iter();
+            for (stream, fd) in streams.iter().enumerate() {
+                if let (Some(fd), true) = (fd, open[stream])
+                    && ready_streams.next().is_some_and(|events| !events.is_empty())
+                    && output.read(stream, fd, usize::MAX) == Read::End
+                {
+                    open[stream] = false;
+                }
+            }
+            if ready[1].contains(PollFlags::OUT) && !message.is_sent() {
+                message.send(&self.socket)?;
+            }
+            if ready[1].intersects(PollFlags::IN) {
+                match reply.receive(&self.socket) {
+                    Received::Part => {}
+                    Received::Whole(reply) => {
+                        self.take_rest(output);
+                        let after = self.settle(engine, sandbox, &reply, output)?;
+                        return Ok((RunEnd::Replied(reply), after));
+                    }
+                    Received::Garbled => {
+                        self.end(engine, sandbox, output)?;
+                        return Ok((RunEnd::Garbled, After::Gone));
+                    }
+                    // Its exit follows on the channel, unless the code has only closed the socket.
+                    Received::End => return self.await_exit(engine, sandbox, kill_at, output),
+                }
+            } else if !ready[0].is_empty() {
+                match self.event(sandbox)? {
+                    None => {}
+                    Some(exit) => {
+                        self.take_rest(output);
+                        return Ok((RunEnd::Exited(exit), After::Gone));
+                    }
+                }
+            } else if ready[1].intersects(PollFlags::HUP | PollFlags::ERR) {
+                return self.await_exit(engine, sandbox, kill_at, output);
+            }
+        }
+    }
+
+    /// The exit on the channel, when it is there; other events are passed over.
+    fn event(&mut self, sandbox: &Sandbox) -> Result<Option<Exit>> {
+        match sandbox.receive(&self.process.channel)? {
+            InitEvent::Started { .. } => Ok(None),
+            InitEvent::Exited(exit) => {
+                let state = sandbox.state();
+                if exit.signal.is_some() && state != SandboxState::Running {
+                    return Err(ended_error(&sandbox.id, state));
+                }
+                Ok(Some(exit))
+            }
+            InitEvent::Failed { stage, errno } => {
+                let reason = std::io::Error::from_raw_os_error(errno);
+                let code = match errno {
+                    libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOSPC => Code::LimitExceeded,
+                    _ => Code::Unavailable,
+                };
+                Err(Error::new(code, format!("the interpreter does not start: {stage}: {reason}"))
+                    .with("sandbox_id", sandbox.id.as_str())
+                    .with("stage", stage)
+                    .with("errno", errno))
+            }
+            other => Err(sandbox.out_of_turn(&other)),
+        }
+    }
+
+    /// The worker's socket has ended: waits for the exit of the worker itself.
+    fn await_exit(
+        &mut self,
+        engine: &Engine,
+        sandbox: &Sandbox,
+        kill_at: Instant,
+        output: &mut Output,
+    ) -> Result<(RunEnd, After)> {
+        let patience = kill_at.min(Instant::now() + EXIT_PATIENCE);
+        match self.exit_before(sandbox, patience, output)? {
+            Some(exit) => Ok((RunEnd::Exited(exit), After::Gone)),
+            None => {
+                self.end(engine, sandbox, output)?;
+                Ok((RunEnd::Garbled, After::Gone))
+            }
+        }
+    }
+
+    /// After a reply: keeps a worker that can go on, lets a spent one exit, and ends one whose run did not end by itself, with
+    /// everything that run started.
+    fn settle(
+        &mut self,
+        engine: &Engine,
+        sandbox: &Sandbox,
+        reply: &WorkerReply,
+        output: &mut Output,
+    ) -> Result<After> {
+        if reply.timed_out || reply.out_of_memory {
+            self.end(engine, sandbox, output)?;
+            return Ok(After::Gone);
+        }
+        if reply.spent {
+            // What the code left in the background lives on under the worker's shepherd once the worker itself has exited.
+            if self.exit_before(sandbox, Instant::now() + EXIT_PATIENCE, output)?.is_none() {
+                self.end(engine, sandbox, output)?;
+            }
+            return Ok(After::Gone);
+        }
+        Ok(After::Usable)
+    }
+
+    /// Ends the worker and everything of it, and waits until it is gone. A sandbox that cannot do that is ended.
+    fn end(&mut self, engine: &Engine, sandbox: &Sandbox, output: &mut Output) -> Result<()> {
+        self.process.kill();
+        if self.exit_before(sandbox, Instant::now() + KILL_PATIENCE, output)?.is_none() {
+            engine.end(
+                sandbox,
+                SandboxState::Failed,
+                "its init did not end an interpreter in time",
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits for the exit while taking what is written; `None` at the deadline.
+    fn exit_before(&mut self, sandbox: &Sandbox, deadline: Instant, output: &mut Output) -> Result<Option<Exit>> {
+        loop {
+            let mut polled = [PollFd::new(&self.process.channel, PollFlags::IN)];
+            let in_time = wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))?;
+            self.take_rest(output);
+            if !in_time {
+                return Ok(None);
+            }
+            if let Some(exit) = self.event(sandbox)? {
+                self.take_rest(output);
+                return Ok(Some(exit));
+            }
+        }
+    }
+
+    /// Takes what is in the pipes at this moment.
+    fn take_rest(&self, output: &mut Output) {
+        for (stream, fd) in [(STDOUT, &self.process.stdout), (STDERR, &self.process.stderr)] {
+            let Some(fd) = fd else { continue };
+            let mut left = usize::try_from(rustix::io::ioctl_fionread(fd).unwrap_or(0)).unwrap_or(0);
+            while left > 0 {
+                match output.read(stream, fd, left) {
+                    Read::Some(length) => left = left.saturating_sub(length),
+                    Read::End | Read::Nothing => break,
+                }
+            }
+        }
+    }
+}
+
+/// A request on its way.
+struct Message {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Message {
+    fn request(request: &WorkerRequest) -> Result<Self> {
+        let mut bytes = vec![0; 4];
+        serde_json::to_writer(&mut bytes, request).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        let length = bytes.len() - 4;
+        if length > MAX_MESSAGE {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                format!("code: the request is {length} bytes long, more than {MAX_MESSAGE}"),
+            )
+            .about("code"));
+        }
+        let length = u32::try_from(length).map_err(|_| Error::internal("a bounded length is too long"))?;
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        Ok(Self { bytes, sent: 0 })
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    fn send(&mut self, socket: impl AsFd) -> Result<()> {
+        match rustix::net::send(socket, &self.bytes[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(sent) => self.sent += sent,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            // A worker that is gone: its exit is reported on the channel.
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => self.sent = self.bytes.len(),
+            Err(error) => return Err(host_error("send", &error.into())),
+        }
+        Ok(())
+    }
+}
+
+/// A reply on its way.
+#[derive(Default)]
+struct Reply {
+    bytes: Vec<u8>,
+}
+
+enum Received {
+    Part,
+    Whole(Box<WorkerReply>),
+    /// Too long, or no reply.
+    Garbled,
+    End,
+}
+
+impl Reply {
+    /// Reads once.
+    fn receive(&mut self, socket: impl AsFd) -> Received {
+        self.bytes.reserve(64 * 1024);
+        match rustix::net::recv(socket, rustix::buffer::spare_capacity(&mut self.bytes), rustix::net::RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Received::End,
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Received::Part,
+            Err(_) => return Received::End,
+        }
+        let Some((header, body)) = self.bytes.split_first_chunk::<4>() else { return Received::Part };
+        let length = usize::try_from(u32::from_le_bytes(*header)).unwrap_or(usize::MAX);
+        if length > MAX_MESSAGE || body.len() > length {
+            return Received::Garbled;
+        }
+        if body.len() < length {
+            return Received::Part;
+        }
+        serde_json::from_slice(body).map_or(Received::Garbled, Received::Whole)
+    }
+}
+
+/// How a worker ended, in words.
+pub(crate) fn exit_words(exit: &Exit) -> String {
+    match (exit.exit_code, exit.signal) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => signal_name(signal),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn framed(body: &[u8]) -> Vec<u8> {
+        let mut bytes = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn a_reply_is_taken_in_pieces_and_what_is_none_is_refused() {
+        for (sent, whole) in [
+            (framed(br#"{"result":"7"}"#), true),
+            (framed(b"[1]"), false),
+            (framed(b"\xff"), false),
+            (u32::MAX.to_le_bytes().to_vec(), false),
+            ([framed(b"{}"), b"more".to_vec()].concat(), false),
+        ] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let mut reply = Reply::default();
+            far.write_all(&sent[..3]).unwrap();
+            assert!(matches!(reply.receive(&near), Received::Part));
+            far.write_all(&sent[3..]).unwrap();
+            match reply.receive(&near) {
+                Received::Whole(reply) => assert!(whole, "{reply:?}"),
+                Received::Garbled => assert!(!whole, "{sent:?}"),
+                Received::Part | Received::End => panic!("{sent:?}"),
+            }
+        }
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        assert!(matches!(Reply::default().receive(&near), Received::End));
+    }
 }
