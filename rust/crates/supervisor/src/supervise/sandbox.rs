@@ -232,6 +232,8 @@ impl Supervisor {
         match report {
             Ok(Some((CloneReport::Confined { landlock_abi }, _))) => self.confined(number, landlock_abi),
             Ok(Some((CloneReport::Failed(step), _))) => self.fail_sandbox(number, explain(&step)),
+            // The zygote could not clone and is about to say why.
+            Ok(None) if matches!(sandbox.phase, Phase::Ordered(_)) => {}
             // Its end is about to be noticed.
             Ok(None) | Err(_) => {
                 self.fail_sandbox(number, unavailable("create", "the clone ended before it was confined"));

@@ -8,31 +8,7 @@ use e2bridge_protocol::supervisor::{
 };
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 
-use crate::support::{Engine, LIMITS, Options, ask, launch, names, process_exists, readable};
-
-/// Processes of the host whose name is one of ours, with the supervisor as an ancestor.
-fn descendants(supervisor: u32) -> Vec<u32> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        let mut fields = stat.rsplit(") ").next().unwrap().split(' ');
-        if fields.next() == Some("Z") {
-            continue;
-        }
-        parents.push((pid, fields.next().unwrap().parse::<u32>().unwrap()));
-    }
-    let mut found = vec![supervisor];
-    let mut next = 0;
-    while let Some(&parent) = found.get(next) {
-        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
-        next += 1;
-    }
-    found.remove(0);
-    found
-}
+use crate::support::{descendants, Engine, LIMITS, Options, ask, launch, names, process_exists, readable};
 
 fn eventually(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -207,7 +183,7 @@ fn a_dead_zygote_takes_its_sandboxes_and_is_replaced() {
 
 #[test]
 fn requests_out_of_order_are_refused() {
-    let (library, mut child) = launch();
+    let (library, mut child) = launch(None);
     let (_control, far) = socket::seqpacket_pair().unwrap();
     let create = Create { sandbox: 1, template: Template::Base, limits: LIMITS, host_name: "x".to_owned() };
     for (request, fd) in

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use e2bridge_protocol::init::{Exit, InitEvent, InitRequest, Program, Spawn, Statistics};
 use e2bridge_protocol::supervisor::{
-    Checked, Create, Created, Failure, Limits, Start, Started, SupervisorReply, SupervisorRequest, Template,
+    Checked, Create, Created, Failure, FailureKind, Limits, Start, Started, SupervisorReply, SupervisorRequest, Template,
 };
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -61,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) runtime: Option<PathBuf>,
     pub(crate) python: Vec<String>,
     pub(crate) node: Vec<String>,
+    /// What strace is to inject into the supervisor and all below it.
+    pub(crate) fault: Option<String>,
 }
 
 impl Default for Options {
@@ -69,6 +71,7 @@ impl Default for Options {
             runtime: None,
             python: vec!["/usr/bin/python3".to_owned()],
             node: vec!["/usr/bin/node".to_owned()],
+            fault: None,
         }
     }
 }
@@ -80,9 +83,12 @@ fn unique() -> String {
 }
 
 /// Starts the supervisor without saying anything to it.
-pub(crate) fn launch() -> (OwnedFd, Child) {
+pub(crate) fn launch(fault: Option<&str>) -> (OwnedFd, Child) {
     let (near, far) = socket::seqpacket_pair().unwrap();
-    let mut command = Command::new(supervisor());
+    let mut command = Command::new(if fault.is_some() { PathBuf::from("/usr/bin/strace") } else { supervisor() });
+    if let Some(fault) = fault {
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject={fault}")).arg(supervisor());
+    }
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let raw = far.as_raw_fd();
     // SAFETY: only system calls between fork and exec; the descriptor stays open until `far` is dropped below.
@@ -138,7 +144,7 @@ impl Engine {
     }
 
     pub(crate) fn with(options: Options) -> Result<Self, Failure> {
-        let (library, child) = launch();
+        let (library, mut child) = launch(options.fault.as_deref());
         let directory = options.runtime.is_none().then(|| tempfile::tempdir().unwrap());
         let runtime = options.runtime.unwrap_or_else(|| directory.as_ref().unwrap().path().to_owned());
         let client = unique();
@@ -150,12 +156,23 @@ impl Engine {
             python_candidates: options.python,
             node_candidates: options.node,
         };
-        let started = match ask(&library, &SupervisorRequest::Start(start), None).unwrap() {
-            SupervisorReply::Started(started) => started,
-            SupervisorReply::Failed(failure) => return Err(failure),
-            other => panic!("{other:?}"),
+        let (near, far) = socket::seqpacket_pair().unwrap();
+        let sent = socket::send(&library, &SupervisorRequest::Start(start), &[far.as_fd()]);
+        drop(far);
+        let reply = if sent.is_ok() { wait(near) } else { None };
+        let started = match reply {
+            Some(SupervisorReply::Started(started)) => started,
+            other => {
+                drop(library);
+                child.wait().unwrap();
+                return Err(match other {
+                    Some(SupervisorReply::Failed(failure)) => failure,
+                    None => no_reply(),
+                    other => panic!("{other:?}"),
+                });
+            }
         };
-        assert_eq!(started.pid, child.id());
+        assert!(options.fault.is_some() || started.pid == child.id());
         let library = Some(library);
         Ok(Self { library, child, client, started, next: AtomicU32::new(1), _directory: directory, runtime })
     }
@@ -258,6 +275,17 @@ pub(crate) fn cgroups_of(client: &str) -> Vec<PathBuf> {
     found
 }
 
+/// What the library makes of a reply socket that closes.
+fn no_reply() -> Failure {
+    Failure {
+        kind: FailureKind::Unavailable,
+        stage: "supervisor".to_owned(),
+        errno: None,
+        message: "closed the reply socket without a reply".to_owned(),
+        remedy: None,
+    }
+}
+
 /// A create under way.
 pub(crate) struct Pending {
     pub(crate) number: u64,
@@ -268,10 +296,11 @@ pub(crate) struct Pending {
 impl Pending {
     pub(crate) fn wait(self) -> Result<Sandbox, Failure> {
         let Self { number, control, reply } = self;
-        match wait(reply).expect("the supervisor gave no reply") {
-            SupervisorReply::Created(created) => Ok(Sandbox { number, control, created: *created }),
-            SupervisorReply::Failed(failure) => Err(failure),
-            other => panic!("{other:?}"),
+        match wait(reply) {
+            Some(SupervisorReply::Created(created)) => Ok(Sandbox { number, control, created: *created }),
+            Some(SupervisorReply::Failed(failure)) => Err(failure),
+            Some(other) => panic!("{other:?}"),
+            None => Err(no_reply()),
         }
     }
 }
@@ -393,4 +422,28 @@ fn reader(fd: OwnedFd) -> std::thread::JoinHandle<String> {
         fs::File::from(fd).read_to_end(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// Processes that a process is an ancestor of.
+pub(crate) fn descendants(supervisor: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let mut fields = stat.rsplit(") ").next().unwrap().split(' ');
+        if fields.next() == Some("Z") {
+            continue;
+        }
+        parents.push((pid, fields.next().unwrap().parse::<u32>().unwrap()));
+    }
+    let mut found = vec![supervisor];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.remove(0);
+    found
 }
