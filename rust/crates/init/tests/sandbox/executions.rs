@@ -603,6 +603,6 @@ fn measure() {
     {
         times.sort_unstable();
         let at = |share: usize| times[times.len() * share / 100].as_micros();
-        println!("{name}: p50 {} us, p90 {} us, p99 {} us", at(50), at(90), at(99));
+        println!("{name}: p5 {} us, p50 {} us, p90 {} us, p99 {} us", at(5), at(50), at(90), at(99));
     }
 }

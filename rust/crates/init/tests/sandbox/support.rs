@@ -255,7 +255,7 @@ impl Execution {
 }
 
 fn read_available(end: &OwnedFd, into: &mut Vec<u8>) {
-    let mut buffer = [0; 65536];
+    let mut buffer = [0; 8192];
     while let Ok(length @ 1..) = rustix::io::read(end, &mut buffer[..]) {
         into.extend_from_slice(&buffer[..length]);
     }
@@ -266,7 +266,14 @@ pub(crate) fn next_event(channel: &OwnedFd) -> Option<InitEvent> {
     let mut polled = [PollFd::new(channel, PollFlags::IN)];
     let ready = rustix::event::poll(&mut polled, Some(&Timespec::try_from(PATIENCE).unwrap())).unwrap();
     assert_eq!(ready, 1, "no event");
-    socket::recv(channel).unwrap().map(|(event, _)| event)
+    let mut bytes = [0; 1024];
+    match socket::recv_bytes(channel, &mut bytes).unwrap() {
+        (0, _) => None,
+        (length, fds) => {
+            assert!(fds.is_empty(), "a descriptor comes out of the sandbox");
+            Some(socket::decode(&bytes[..length]).unwrap())
+        }
+    }
 }
 
 /// A program with the usual environment.
