@@ -251,7 +251,7 @@ impl AgentRun<'_> {
             &worker_request,
             &interrupt,
         )?;
-        let outcome = Outcome::of(run);
+        let outcome = Outcome::of(Interpreter::EmbeddedJavaScript, run);
         self.stdout.push_str(&outcome.stdout);
         self.stderr.push_str(&outcome.stderr);
         if outcome.reply.timed_out {

@@ -48,7 +48,7 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
             call: None,
         };
         let context = request.context.as_deref();
-        Outcome::of(worker::run(engine, &sandbox, interpreter, context, &worker_request, &interrupt)?)
+        Outcome::of(interpreter, worker::run(engine, &sandbox, interpreter, context, &worker_request, &interrupt)?)
     };
     Ok(CodeResult {
         execution_id,
@@ -85,7 +85,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// The worker's reply; or, where there is none, what its end means.
-    pub(crate) fn of(run: Run) -> Self {
+    pub(crate) fn of(interpreter: Interpreter, run: Run) -> Self {
         let mut reply = match run.end {
             RunEnd::Replied(reply) => *reply,
             RunEnd::TimedOut => WorkerReply { timed_out: true, ..WorkerReply::default() },
@@ -97,8 +97,9 @@ impl Outcome {
                 } else {
                     ("WorkerExited", format!("the interpreter ended: {}", exit_words(&exit)))
                 };
-                // A shell that the code leaves with `exit 0` has done what it was told.
-                let error = (exit.exit_code != Some(0)).then(|| worker_error(name, value));
+                // A shell that is left with `exit 0` has done what it was told.
+                let done = interpreter == Interpreter::Shell && exit.exit_code == Some(0);
+                let error = (!done).then(|| worker_error(name, value));
                 WorkerReply { error, ..WorkerReply::default() }
             }
             RunEnd::Garbled => WorkerReply {
