@@ -199,7 +199,7 @@ fn the_embedded_engine_is_a_forked_worker() {
     let execution = embedded(&sandbox);
     ask(&execution, b'f');
     ask(&execution, b'f');
-    assert_eq!(sandbox.statistics().processes, 4);
+    sandbox.wait_for_processes(4);
     execution.kill();
     let exit = execution.wait().exit();
     assert_eq!((exit.signal, exit.timed_out), (Some(9), false));
@@ -341,7 +341,7 @@ fn a_sibling_is_part_of_the_execution() {
     let sandbox = sandbox!();
     let (outcome, execution) = sandbox.spawn(own_program("sibling")).wait_and_keep();
     assert_eq!(outcome.exit().exit_code, Some(0));
-    assert_eq!(sandbox.statistics().processes, 3);
+    sandbox.wait_for_processes(3);
     execution.kill();
     sandbox.wait_until_idle();
 }
@@ -402,7 +402,7 @@ fn the_background_of_one_execution_outlives_the_end_of_another() {
     execution.wait();
     assert_eq!(sandbox.output(&format!("cat /proc/{}/comm", survivor.trim())), "sleep\n");
     // Its shepherd and itself.
-    assert_eq!(sandbox.statistics().processes, 3);
+    sandbox.wait_for_processes(3);
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn who_kills_his_shepherd_ends_himself() {
     }
     // From another execution, and long after the end of its program.
     let shepherd = sandbox.output("sleep 1000 > /dev/null 2>&1 & echo $PPID");
-    assert_eq!(sandbox.statistics().processes, 3);
+    sandbox.wait_for_processes(3);
     sandbox.output(&format!("kill -9 {}", shepherd.trim()));
     sandbox.wait_until_idle();
     // Real-time signals included, which the C library keeps for itself.
@@ -436,7 +436,7 @@ fn who_stops_his_shepherd_gains_nothing() {
     let outcome = sandbox
         .run(within(200, shell("(setsid sh -c \"while :; do kill -STOP $PPID; done\" &) ; sleep 1000")));
     assert!(outcome.exit().timed_out);
-    assert_eq!(sandbox.statistics().processes, 1);
+    sandbox.wait_until_idle();
     // Kept stopped from outside of its execution.
     let shepherd = sandbox.spawn(within(400, shell("echo $PPID > /tmp/shepherd; sleep 1000")));
     until(&sandbox, "test -s /tmp/shepherd");

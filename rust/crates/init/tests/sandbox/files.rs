@@ -218,7 +218,7 @@ fn closing_the_channel_ends_the_agent() {
     let writing =
         sandbox.request(&InitRequest::WriteFile { path: "new/file".to_owned(), bytes: 5 }, &[near.as_fd()]);
     drop((far, near));
-    assert_eq!(sandbox.statistics().processes, 3);
+    sandbox.wait_for_processes(3);
     drop((reading, writing));
     sandbox.wait_until_idle();
 }

@@ -145,9 +145,14 @@ impl Sandbox {
 
     /// Waits until only init is alive.
     pub(crate) fn wait_until_idle(&self) {
+        self.wait_for_processes(1);
+    }
+
+    /// Waits until so many processes are alive: a shepherd exits a little later than it tells the end of its program.
+    pub(crate) fn wait_for_processes(&self, count: u32) {
         let until = Instant::now() + Duration::from_secs(10);
-        while self.statistics().processes > 1 {
-            assert!(Instant::now() < until, "processes are left: {:?}", self.statistics());
+        while self.statistics().processes != count {
+            assert!(Instant::now() < until, "not {count} processes: {:?}", self.statistics());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
