@@ -16,7 +16,8 @@ fn strace() -> bool {
 
 /// Makes a sandbox with a fault, and checks that nothing is left in the end.
 fn with(fault: &str) -> Result<Sandbox, Failure> {
-    let options = Options { fault: Some(fault.to_owned()), ..Options::default() };
+    let wrapper = ["/usr/bin/strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={fault}")];
+    let options = Options { wrapper: wrapper.map(str::to_owned).to_vec(), ..Options::default() };
     let directory = tempfile::tempdir().unwrap();
     let mut engine = Engine::with(Options { runtime: Some(directory.path().to_owned()), ..options })?;
     let result = engine.try_create(Template::Base, LIMITS);

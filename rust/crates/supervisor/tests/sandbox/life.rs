@@ -8,7 +8,7 @@ use e2bridge_protocol::supervisor::{
 };
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 
-use crate::support::{descendants, Engine, LIMITS, Options, ask, launch, names, process_exists, readable};
+use crate::support::{Engine, LIMITS, Options, ask, descendants, launch, names, process_exists, readable};
 
 fn eventually(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -183,7 +183,7 @@ fn a_dead_zygote_takes_its_sandboxes_and_is_replaced() {
 
 #[test]
 fn requests_out_of_order_are_refused() {
-    let (library, mut child) = launch(None);
+    let (library, mut child) = launch(&[]);
     let (_control, far) = socket::seqpacket_pair().unwrap();
     let create = Create { sandbox: 1, template: Template::Base, limits: LIMITS, host_name: "x".to_owned() };
     for (request, fd) in

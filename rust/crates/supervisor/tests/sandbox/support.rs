@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use e2bridge_protocol::init::{Exit, InitEvent, InitRequest, Program, Spawn, Statistics};
 use e2bridge_protocol::supervisor::{
-    Checked, Create, Created, Failure, FailureKind, Limits, Start, Started, SupervisorReply, SupervisorRequest, Template,
+    Checked, Create, Created, Failure, FailureKind, Limits, Start, Started, SupervisorReply,
+    SupervisorRequest, Template,
 };
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -61,8 +62,8 @@ pub(crate) struct Options {
     pub(crate) runtime: Option<PathBuf>,
     pub(crate) python: Vec<String>,
     pub(crate) node: Vec<String>,
-    /// What strace is to inject into the supervisor and all below it.
-    pub(crate) fault: Option<String>,
+    /// Command that starts the supervisor, which is its last argument then.
+    pub(crate) wrapper: Vec<String>,
 }
 
 impl Default for Options {
@@ -71,7 +72,7 @@ impl Default for Options {
             runtime: None,
             python: vec!["/usr/bin/python3".to_owned()],
             node: vec!["/usr/bin/node".to_owned()],
-            fault: None,
+            wrapper: Vec::new(),
         }
     }
 }
@@ -83,12 +84,16 @@ fn unique() -> String {
 }
 
 /// Starts the supervisor without saying anything to it.
-pub(crate) fn launch(fault: Option<&str>) -> (OwnedFd, Child) {
+pub(crate) fn launch(wrapper: &[String]) -> (OwnedFd, Child) {
     let (near, far) = socket::seqpacket_pair().unwrap();
-    let mut command = Command::new(if fault.is_some() { PathBuf::from("/usr/bin/strace") } else { supervisor() });
-    if let Some(fault) = fault {
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject={fault}")).arg(supervisor());
-    }
+    let mut command = match wrapper.split_first() {
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(supervisor());
+            command
+        }
+        None => Command::new(supervisor()),
+    };
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let raw = far.as_raw_fd();
     // SAFETY: only system calls between fork and exec; the descriptor stays open until `far` is dropped below.
@@ -144,7 +149,7 @@ impl Engine {
     }
 
     pub(crate) fn with(options: Options) -> Result<Self, Failure> {
-        let (library, mut child) = launch(options.fault.as_deref());
+        let (library, mut child) = launch(&options.wrapper);
         let directory = options.runtime.is_none().then(|| tempfile::tempdir().unwrap());
         let runtime = options.runtime.unwrap_or_else(|| directory.as_ref().unwrap().path().to_owned());
         let client = unique();
@@ -172,7 +177,7 @@ impl Engine {
                 });
             }
         };
-        assert!(options.fault.is_some() || started.pid == child.id());
+        assert!(!options.wrapper.is_empty() || started.pid == child.id());
         let library = Some(library);
         Ok(Self { library, child, client, started, next: AtomicU32::new(1), _directory: directory, runtime })
     }

@@ -1,0 +1,70 @@
+//! Hosts that forbid something: played by a user namespace in which the supervisor starts.
+
+use e2bridge_protocol::supervisor::{Failure, FailureKind, Template};
+
+use crate::support::{Engine, LIMITS, Options, skip};
+
+/// A supervisor whose surroundings a line of shell has changed; what it says to a create, and whether a check agrees.
+fn on_host(unshare: &[&str], line: &str) -> Option<Failure> {
+    let available = std::process::Command::new("/usr/bin/unshare").args(unshare).arg("/bin/true").output();
+    if !available.is_ok_and(|output| output.status.success()) {
+        skip("user namespaces cannot be prepared by unshare(1) here");
+        return None;
+    }
+    let shell = format!("{line} && exec \"$0\"");
+    let mut wrapper = vec!["/usr/bin/unshare".to_owned()];
+    wrapper.extend(unshare.iter().map(|&argument| argument.to_owned()));
+    wrapper.extend(["/bin/sh", "-c", &shell].map(str::to_owned));
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = Some(directory.path().to_owned());
+    let mut engine = match Engine::with(Options { runtime, wrapper, ..Options::default() }) {
+        Ok(engine) => engine,
+        Err(failure) => return Some(failure),
+    };
+    let failure = engine.try_create(Template::Base, LIMITS).unwrap_err();
+    let checked = engine.check();
+    assert_eq!(checked.posture, None);
+    let sandbox = checked.facilities.iter().find(|facility| facility.name == "sandbox").unwrap();
+    assert!(!sandbox.available && sandbox.detail.contains(&failure.message), "{sandbox:?}");
+    assert_eq!(sandbox.remedy, failure.remedy);
+    engine.close();
+    assert!(engine.records().is_empty() && engine.cgroups().is_empty());
+    Some(failure)
+}
+
+const ORDINARY: [&str; 4] = ["--user", "--map-user=1000", "--map-group=1000", "--keep-caps"];
+
+#[test]
+fn user_namespaces_switched_off() {
+    let Some(failure) = on_host(&ORDINARY, "echo 0 >/proc/sys/user/max_user_namespaces") else { return };
+    assert_eq!((failure.kind, failure.errno), (FailureKind::Isolation, Some(libc::ENOSPC)), "{failure:?}");
+    assert_eq!(failure.remedy.as_deref(), Some("sysctl -w user.max_user_namespaces=15000"));
+}
+
+#[test]
+fn network_namespaces_switched_off() {
+    let Some(failure) = on_host(&ORDINARY, "echo 0 >/proc/sys/user/max_net_namespaces") else { return };
+    assert_eq!(
+        (failure.kind, failure.stage.as_str()),
+        (FailureKind::Isolation, "clone zygote"),
+        "{failure:?}"
+    );
+    assert_eq!(failure.remedy.as_deref(), Some("sysctl -w user.max_net_namespaces=15000"));
+}
+
+#[test]
+fn a_covered_proc() {
+    let mut unshare = ORDINARY.to_vec();
+    unshare.push("--mount");
+    let Some(failure) = on_host(&unshare, "mount -t tmpfs none /proc/sys") else { return };
+    assert_eq!((failure.kind, failure.stage.as_str()), (FailureKind::Isolation, "mount proc"), "{failure:?}");
+    assert!(failure.message.contains("covered"), "{failure:?}");
+    assert!(failure.remedy.unwrap().contains("systempaths=unconfined"));
+}
+
+#[test]
+fn root_of_a_container_without_ids() {
+    let Some(failure) = on_host(&["--user", "--map-root-user"], "true") else { return };
+    assert_eq!((failure.kind, failure.stage.as_str()), (FailureKind::Isolation, "choose ids"), "{failure:?}");
+    assert!(failure.remedy.is_some());
+}
