@@ -7,6 +7,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -16,7 +17,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** What is there on the machine: processes, control groups, descriptors, threads, temporary files. */
+/** What is there on the machine: processes, control groups, descriptors, threads, files. */
 final class Census {
     private static final Pattern ENGINE = Pattern.compile("e2bridge-[a-z0-9]+");
 
@@ -130,13 +131,21 @@ final class Census {
         }
     }
 
-    /** {@return entries of the temporary directories that bear the project's name} */
-    static Set<String> temporaryFiles() {
+    /** {@return files that bear the name of one of the engines, where such files may be} */
+    static Set<String> files(Set<String> engines) {
         Set<String> names = new TreeSet<>();
-        for (Path directory : Set.of(Path.of(System.getProperty("java.io.tmpdir")), Path.of("/dev/shm"), Path.of("/run"))) {
-            if (Files.isDirectory(directory)) {
-                try (Stream<Path> entries = Files.list(directory)) {
-                    entries.map(Path::toString).filter(name -> name.contains("e2b")).forEach(names::add);
+        Set<String> directories = new TreeSet<>(List.of(System.getProperty("java.io.tmpdir"), "/tmp", "/dev/shm", "/run", "/run/e2bridge"));
+        String runtime = System.getenv("XDG_RUNTIME_DIR");
+        if (runtime != null) {
+            directories.add(runtime);
+            directories.add(runtime + "/e2bridge");
+        }
+        for (String directory : directories) {
+            if (Files.isDirectory(Path.of(directory))) {
+                try (Stream<Path> entries = Files.list(Path.of(directory))) {
+                    entries.map(Path::toString)
+                            .filter(name -> engines.stream().anyMatch(engine -> name.contains(engine.substring("e2bridge-".length()))))
+                            .forEach(names::add);
                 } catch (IOException e) {
                     throw new UncheckedIOException(e);
                 }

@@ -24,7 +24,7 @@ class ExamplesTest {
     private static final Map<String, List<String>> OUTPUT = Map.of(
             "KellyInJavaScript", List.of("fraction 0.325", "bet 3250 of 10000", "nothing is kept: ReferenceError", "in a context it is: 3250"),
             "ExecuteProcess", List.of("squares: 1 4 9", "arguments as they are: $HOME * a b", "exit code: 3", "timed out: true", "refused: timeout, true"),
-            "MomentumOnPrices", List.of("buy_and_hold completed: total return 21.", "momentum completed: total return"),
+            "MomentumOnPrices", List.of("buy_and_hold completed: total return 20.8 %", "momentum completed: total return"),
             "DeployAndScale", List.of("hello world\nhello world\n", "scaled from 2 to 4", "ended"),
             "FilesInAndOut", List.of("/home/user/highest.txt: 2024-01-03,110"),
             "VirtualThreads", List.of("sum of 40 squares: 22140", "sandboxes left: 0"));
