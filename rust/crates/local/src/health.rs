@@ -5,29 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{HealthReport, IsolationReport, SandboxHealth, SandboxLimits};
-use e2bridge_core::request::BuiltinTemplate;
+use e2bridge_core::request::{BuiltinTemplate, DEFAULT_MEMORY_MB};
 use e2bridge_core::time::now;
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_protocol::PROTOCOL_VERSION;
 use e2bridge_protocol::init::{InitEvent, InitRequest};
-use e2bridge_protocol::supervisor::SupervisorRequest;
 use serde_json::{Map, Value, json};
 
 use self::ask::{Answer, ask_all};
 use self::host::HostCapacity;
 use crate::engine::{Engine, isolation_report};
 use crate::sandbox::Sandbox;
-use crate::supervisor::{self, Supervisor};
+use crate::supervisor::Supervisor;
 
 pub(crate) mod ask;
 mod host;
 mod rules;
 
-/// How long a sandbox may take to answer a probe.
+/// How long the supervisor, or a sandbox, may take to answer a probe.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A sandbox that never is: numbers begin at 1.
-const NO_SANDBOX: u64 = 0;
 
 /// The report; `latency` is left to whoever sees every call.
 ///
@@ -50,7 +46,7 @@ pub(crate) fn monitor(engine: &Engine, include_all_sandboxes: bool) -> Result<He
         alerts: rules::alerts(probe.alive(), &host, &probed),
         sandboxes: probed.into_iter().map(|(sandbox, _)| sandbox).collect(),
         engine: probe.document(),
-        host: host.document(),
+        host: host.document(u64::from(DEFAULT_MEMORY_MB) << 20),
         live_sandboxes,
         responsive_sandboxes,
         timestamp: now(),
@@ -64,19 +60,13 @@ struct Probe {
 }
 
 impl Probe {
-    /// Asks the supervisor for something that costs it nothing: to end a sandbox that is not there.
     fn of(engine: &Engine) -> Self {
         let supervisor = engine.running_supervisor();
         let answer = match &supervisor {
-            None => Err(Error::new(
-                Code::Unavailable,
-                "the supervisor has ended; the next create starts a new one",
-            )),
-            Some(supervisor) => {
-                let asked = Instant::now();
-                let request = SupervisorRequest::Kill { sandbox: NO_SANDBOX };
-                supervisor.request(&request, &[], supervisor::PATIENCE, None).map(|_| asked.elapsed())
+            None => {
+                Err(Error::new(Code::Unavailable, "the supervisor has ended; the next create starts a new one"))
             }
+            Some(supervisor) => supervisor.probe(PATIENCE),
         };
         Self { supervisor, answer }
     }

@@ -173,20 +173,29 @@ impl Supervisor {
         let asked = Instant::now();
         let (reply, reply_far) =
             socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
-        let sent = socket::send(&self.socket, &SupervisorRequest::Kill { sandbox: NO_SANDBOX }, &[reply_far.as_fd()]);
+        let request = SupervisorRequest::Kill { sandbox: NO_SANDBOX };
+        let sent = socket::send(&self.socket, &request, &[reply_far.as_fd()]);
         drop(reply_far);
-        let mut fds = [PollFd::new(&reply, PollFlags::IN), PollFd::new(&self.pidfd, PollFlags::IN)];
-        let in_time = wait::poll(&mut fds, Some(asked + patience)).map_err(|error| host_error("poll", &error))?;
+        let in_time = match sent {
+            Ok(()) => {
+                let mut fds = [PollFd::new(&reply, PollFlags::IN), PollFd::new(&self.pidfd, PollFlags::IN)];
+                wait::poll(&mut fds, Some(asked + patience)).map_err(|error| host_error("poll", &error))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => return Err(self.died()),
+        };
+        if !in_time {
+            let seconds = patience.as_secs_f64();
+            return Err(Error::new(Code::Unavailable, format!("the supervisor did not answer a probe within {seconds} s")));
+        }
         let took = asked.elapsed();
         if self.is_dead() {
-            return Err(Error::new(Code::Unavailable, "the supervisor has ended; the next create starts a new one"));
+            return Err(self.died());
         }
+        // The reply is there, or the end of the connection.
         match socket::recv::<SupervisorReply>(&reply) {
-            Ok(Some(_)) if sent.is_ok() && in_time => Ok(took),
-            _ => Err(Error::new(
-                Code::Unavailable,
-                format!("the supervisor did not answer a probe within {} s", patience.as_secs_f64()),
-            )),
+            Ok(Some(_)) => Ok(took),
+            Ok(None) | Err(_) => Err(self.died()),
         }
     }
 

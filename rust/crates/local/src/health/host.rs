@@ -38,12 +38,15 @@ impl HostCapacity {
         }
     }
 
-    /// As the object `host` of a health report.
-    pub(crate) fn document(&self) -> Map<String, Value> {
+    /// As the object `host` of a health report; `room_for_sandboxes` is how many more sandboxes could fill that much memory each (limits
+    /// may be overcommitted, so more can be made).
+    pub(crate) fn document(&self, sandbox_bytes: u64) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("cpu_count".to_owned(), json!(self.cpu_count));
         object.insert("memory_total_bytes".to_owned(), json!(self.memory_total_bytes));
         object.insert("memory_available_bytes".to_owned(), json!(self.memory_available_bytes));
+        let room = self.memory_available_bytes.and_then(|available| available.checked_div(sandbox_bytes));
+        object.insert("room_for_sandboxes".to_owned(), json!(room));
         object.insert("load_average".to_owned(), json!(self.load_average));
         object
     }
@@ -61,13 +64,14 @@ mod tests {
         assert_eq!(capacity.memory_total_bytes, Some(24_684_372 * 1_024));
         assert_eq!(capacity.memory_available_bytes, Some(23_805_000 * 1_024));
         assert_eq!(capacity.load_average, Some([0.52, 0.58, 0.59]));
+        assert_eq!(capacity.document(512 << 20)["room_for_sandboxes"], 45);
     }
 
     #[test]
     fn what_is_not_there_is_absent() {
         let capacity = HostCapacity::parse(1, "MemTotal: many kB\n", "0.1 x");
         assert_eq!(capacity, HostCapacity { cpu_count: 1, ..HostCapacity::default() });
-        assert_eq!(capacity.document()["load_average"], Value::Null);
+        assert_eq!(capacity.document(1)["load_average"], Value::Null);
     }
 
     #[test]

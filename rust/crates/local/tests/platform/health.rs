@@ -50,6 +50,7 @@ fn an_engine_without_sandboxes_is_healthy_by_its_own_state() {
     assert_eq!((report.live_sandboxes, report.responsive_sandboxes, report.sandboxes.len()), (0, 0, 0));
     assert!(report.host["cpu_count"].as_u64().is_some_and(|cpus| cpus >= 1));
     assert!(report.host["memory_available_bytes"].as_u64() <= report.host["memory_total_bytes"].as_u64());
+    assert!(report.host["room_for_sandboxes"].is_u64());
     assert!(report.pools.contains_key("base") && report.pools.contains_key("python"));
     assert_eq!(report.isolation.tier, "full");
 }
@@ -110,6 +111,22 @@ fn a_sandbox_that_does_not_answer_is_found_out() {
     assert_eq!((alert.subject.as_str(), alert.severity.as_str()), (first.as_str(), "critical"));
     signal(inits[0], rustix::process::Signal::CONT);
     eventually("it is healthy again", Duration::from_secs(5), || monitor(&fixture).overall_health == "healthy");
+}
+
+#[test]
+fn a_supervisor_that_does_not_answer_is_found_out_and_not_ended_for_it() {
+    let Some(fixture) = engine() else { return };
+    let sandbox = fixture.create("base").unwrap();
+    let supervisor = i32::try_from(monitor(&fixture).engine["supervisor_pid"].as_u64().unwrap()).unwrap();
+    signal(supervisor, rustix::process::Signal::STOP);
+    let begun = std::time::Instant::now();
+    let report = monitor(&fixture);
+    signal(supervisor, rustix::process::Signal::CONT);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!((report.overall_health.as_str(), report.responsive_sandboxes), ("unhealthy", 1));
+    assert!(report.alerts.iter().any(|alert| alert.rule == "engine_unavailable"));
+    assert_eq!(monitor(&fixture).overall_health, "healthy");
+    assert_eq!(fixture.output(&sandbox, "echo alive"), "alive\n");
 }
 
 #[test]
