@@ -115,6 +115,51 @@ fn a_cancelled_deployment_leaves_nothing() {
 }
 
 #[test]
+fn the_agent_runs_in_every_instance_or_in_none() {
+    let Some(fixture) = engine() else { return };
+    let prices: Vec<f64> = (1..=60).map(f64::from).collect();
+    let agent = json!({"agent_type": "buy_and_hold", "symbols": ["SPY"], "strategy_params": {"prices": {"SPY": prices}}});
+    let created = fixture.deploy("base", json!({"instances": 3, "agent": agent})).unwrap();
+    let agents = created.agents.unwrap();
+    assert_eq!(agents.iter().map(|agent| &agent.sandbox_id).collect::<Vec<_>>(), created.sandbox_ids.iter().collect::<Vec<_>>());
+    for agent in &agents {
+        assert_eq!((agent.status.as_str(), agent.agent_type.as_str()), ("completed", "buy_and_hold"), "{agent:?}");
+        assert!(agent.result.is_some());
+    }
+    assert_eq!(fixture.scale(&created.deployment_id, 4, false).unwrap().status, "scaled");
+    let live = fixture.backend.live_sandboxes();
+
+    let agent = json!({"agent_type": "buy_and_hold", "symbols": ["SPY"]});
+    let error = fixture.deploy("base", json!({"instances": 2, "agent": agent})).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    assert!(error.argument().is_some_and(|argument| argument.starts_with("configuration.agent")), "{error:?}");
+    assert!(error.message().contains("instance 1 of 2"), "{error}");
+    assert_eq!(fixture.backend.live_sandboxes(), live);
+}
+
+#[test]
+fn a_cancel_ends_the_agents_of_all_instances() {
+    let Some(fixture) = engine() else { return };
+    let sandbox = fixture.create("base").unwrap();
+    fixture.output(&sandbox, "mkdir -p /opt/agents; echo 'for (;;) {}' > /opt/agents/endless.js");
+    fixture.export(&sandbox, "endless", false).unwrap();
+    fixture.terminate(&sandbox);
+    let agent = json!({"agent_type": "endless", "symbols": ["SPY"], "strategy_params": {"prices": {"SPY": [1.0, 2.0]}}});
+    let token = CancelToken::new();
+    let begun = Instant::now();
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            token.cancel();
+        });
+        fixture.deploy_with("endless", json!({"instances": 3, "agent": agent}), &token).unwrap_err()
+    });
+    assert_eq!(error.code(), Code::Cancelled, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(fixture.backend.live_sandboxes(), 0);
+}
+
+#[test]
 fn scaling_goes_up_and_down_and_ends() {
     let Some(fixture) = engine() else { return };
     let created = fixture.deploy("base", json!({"instances": 2})).unwrap();
