@@ -94,7 +94,7 @@ pub(crate) fn start(
         // The engine starts no processes: it needs no shepherd, and one fork less is a third of the time of a first run.
         Program::EmbeddedJavaScript => match sys::fork()? {
             Fork::Parent(pid) => Ok(Started::Worker(pid)),
-            Fork::Child => in_child(|| embedded(&spawn.cwd, streams, slots, embedded_javascript)),
+            Fork::Child => in_child(|| embedded(spawn, streams, slots, embedded_javascript)),
         },
     }
 }
@@ -105,7 +105,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> std::convert::Infallible) -> ! {
     sys::exit(101)
 }
 
-fn embedded(cwd: &str, streams: Streams, slots: Slots, entry: fn(OwnedFd) -> !) -> ! {
+fn embedded(spawn: &Spawn, streams: Streams, slots: Slots, entry: fn(OwnedFd) -> !) -> ! {
     let Some(worker) = &streams.worker else { sys::exit(102) };
     let placed = streams
         .write
@@ -121,9 +121,10 @@ fn embedded(cwd: &str, streams: Streams, slots: Slots, entry: fn(OwnedFd) -> !) 
     std::mem::forget(streams);
     slots.give_up();
     let _ = rustix::process::setsid();
-    if rustix::process::chdir(cwd).is_err() {
+    if rustix::process::chdir(spawn.cwd.as_str()).is_err() {
         sys::exit(104);
     }
+    sys::set_environment(&spawn.env);
     sys::set_name(c"javascript");
     sys::block_signals(false);
     entry(sys::take_over(3))

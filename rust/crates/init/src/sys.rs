@@ -435,6 +435,26 @@ pub(crate) fn set_name(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
+/// Makes `NAME=value` variables the environment of this process. To be called by the only thread of a process that has just been
+/// forked.
+pub(crate) fn set_environment(variables: &[String]) {
+    for (name, _) in std::env::vars_os() {
+        // SAFETY: no other thread reads the environment, for there is none.
+        unsafe { std::env::remove_var(name) };
+    }
+    for (name, value) in variables.iter().filter_map(|variable| variable.split_once('=')) {
+        if !name.is_empty() && !variable_has_nul(name, value) {
+            // SAFETY: as above.
+            unsafe { std::env::set_var(name, value) };
+        }
+    }
+}
+
+/// What the standard library would panic about.
+fn variable_has_nul(name: &str, value: &str) -> bool {
+    name.contains('\0') || value.contains('\0')
+}
+
 /// Sets O_NONBLOCK on the open file.
 pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(&fd)?;

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::execution::{HOME, ProcessSpec, signal_name};
 use crate::output::{MAX_STREAM_BYTES, STDERR, STDOUT};
 use crate::sandbox::Sandbox;
-use crate::worker::{self, Interpreter};
+use crate::worker::{self, Interpreter, heap_option};
 
 /// The built-in agents, and what custom ones need of them.
 const PROGRAM: &str = include_str!("../agents/agents.js");
@@ -160,7 +160,7 @@ impl AgentRun<'_> {
                 .about("agent_type"));
             }
             (false, BuiltinTemplate::Node, Some(interpreter)) => {
-                self.runner(agent_id, vec![interpreter, "-e".to_owned(), NODE_RUNNER.to_owned(), path], &input)?
+                self.runner(agent_id, vec![interpreter, heap_option(&self.sandbox), "-e".to_owned(), NODE_RUNNER.to_owned(), path], &input)?
             }
             (false, ..) => {
                 let source = String::from_utf8(source)
@@ -239,7 +239,7 @@ impl AgentRun<'_> {
             stateless: true,
             timeout_ms,
             max_output_bytes: MAX_STREAM_BYTES as u64,
-            memory_bytes: None,
+            memory_bytes: Some(worker::engine_memory(&self.sandbox)),
             call: Some(WorkerCall { function: function.to_owned(), arguments }),
         };
         let interrupt = self.engine.wakeups.watch(self.token)?;

@@ -44,7 +44,7 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
             stateless: request.context.is_none(),
             timeout_ms: u64::from(request.timeout_seconds) * 1_000,
             max_output_bytes: MAX_STREAM_BYTES as u64,
-            memory_bytes: None,
+            memory_bytes: Some(worker::engine_memory(&sandbox)),
             call: None,
         };
         let context = request.context.as_deref();

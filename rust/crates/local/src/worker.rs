@@ -75,14 +75,28 @@ impl Interpreter {
         let interpreter = || sandbox.interpreter.clone().unwrap_or_default();
         let argv = match self {
             Interpreter::EmbeddedJavaScript => return Program::EmbeddedJavaScript,
-            Interpreter::Node => vec![interpreter(), format!("{PROGRAMS}/node.js")],
+            Interpreter::Node => vec![interpreter(), heap_option(sandbox), format!("{PROGRAMS}/node.js")],
             Interpreter::Python => {
                 vec![interpreter(), "-I".to_owned(), "-B".to_owned(), "-u".to_owned(), format!("{PROGRAMS}/python.py")]
             }
-            Interpreter::Shell => vec!["/bin/sh".to_owned(), format!("{PROGRAMS}/shell.sh")],
+            // In its messages the shell calls itself by the name at the end.
+            Interpreter::Shell => {
+                vec!["/bin/sh".to_owned(), "-c".to_owned(), format!(". {PROGRAMS}/shell.sh"), "sh".to_owned()]
+            }
         };
         Program::Exec { argv }
     }
+}
+
+/// Node's limit of its heap: three quarters of the sandbox's memory, for it needs some beside it.
+pub(crate) fn heap_option(sandbox: &Sandbox) -> String {
+    format!("--max-old-space-size={}", (sandbox.limits.memory_mb / 4 * 3).max(16))
+}
+
+/// Memory that the embedded engine may use, bytes: a little less than the sandbox's, so that the code gets an exception before the
+/// limit of the sandbox kills the engine.
+pub(crate) fn engine_memory(sandbox: &Sandbox) -> u64 {
+    u64::from(sandbox.limits.memory_mb) * 1024 * 1024 / 8 * 7
 }
 
 /// The warm interpreters of one sandbox.
@@ -217,6 +231,7 @@ impl Drop for ContextLease<'_> {
 /// A started interpreter; dropping it ends it and everything of it.
 #[derive(Debug)]
 struct Worker {
+    interpreter: Interpreter,
     process: RunningProcess,
     socket: OwnedFd,
 }
@@ -323,7 +338,7 @@ impl Worker {
         };
         let mut process = sandbox.spawn(spec, interrupt)?;
         let socket = process.worker.take().ok_or_else(|| Error::internal("a worker was started without a socket"))?;
-        Ok(Self { process, socket })
+        Ok(Self { interpreter, process, socket })
     }
 
     /// True when it has ended, as far as init has told.
@@ -360,7 +375,10 @@ impl Worker {
         interrupt: &Interrupt<'_>,
         output: &mut Output,
     ) -> Result<(RunEnd, After)> {
-        let mut message = Message::request(request)?;
+        let mut message = match self.interpreter {
+            Interpreter::Shell => Message::line(&request.code),
+            _ => Message::request(request)?,
+        };
         let mut reply = Reply::default();
         let kill_at = due + INTERRUPT_GRACE;
         let mut open = [true; 2];
@@ -563,6 +581,12 @@ impl Message {
         let length = u32::try_from(length).map_err(|_| Error::internal("a bounded length is too long"))?;
         bytes[..4].copy_from_slice(&length.to_le_bytes());
         Ok(Self { bytes, sent: 0 })
+    }
+
+    /// A shell reads lines and decodes words: the code as one word in quotes, its line ends as a variable that holds one.
+    fn line(code: &str) -> Self {
+        let word = code.replace('\'', "'\\''").replace('\n', "'\"$__e2b_nl\"'");
+        Self { bytes: format!("'{word}'\n").into_bytes(), sent: 0 }
     }
 
     fn is_sent(&self) -> bool {

@@ -1,7 +1,9 @@
 //! Library to a warm interpreter (a *worker*): a `SOCK_STREAM` socket, descriptor 3 of the worker. Messages are JSON in UTF-8
 //! behind their length as four bytes, little endian. One request at a time; the worker answers each with one reply.
 //!
-//! JSON, because the same protocol is spoken by the embedded engine, by CPython and by Node.
+//! JSON, because the same protocol is spoken by the embedded engine, by CPython and by Node. A shell, which can read lines but no
+//! lengths, gets its request as a line with nothing but the code, as one quoted word; line ends in it are `'"$__e2b_nl"'`. Its reply is
+//! as the others'.
 //!
 //! Output: the embedded engine returns what was printed inside the reply; CPython, Node and the shell write to descriptors 1
 //! and 2, which are pipes that the library drains. All that a run wrote before its reply is in the pipes when the reply arrives.
