@@ -4,20 +4,17 @@ pub(crate) mod child;
 pub(crate) mod parent;
 
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 
-use crate::message::{At, Step};
+use crate::message::Step;
 use crate::plan::{PLACES, SCRATCH, View};
 use crate::zygote::root;
 
 /// What every clone of a zygote needs, prepared once.
 pub(crate) struct Prepared {
-    /// The zygote's own network namespace.
-    network: OwnedFd,
     places: Vec<PreparedPlace>,
     carried: Vec<PreparedCarried>,
     devices: Vec<PathBuf>,
@@ -42,10 +39,8 @@ impl Prepared {
     /// To be called in the zygote, in its finished root.
     ///
     /// # Errors
-    /// Its network namespace cannot be opened.
+    /// A path of the view that the kernel cannot have.
     pub(crate) fn new(view: &View) -> Result<Self, Step> {
-        let network = rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .about("open", "/proc/self/ns/net")?;
         let mut places = Vec::new();
         for place in PLACES {
             places.push(PreparedPlace {
@@ -70,7 +65,7 @@ impl Prepared {
                 directory: item.directory,
             });
         }
-        Ok(Self { network, places, carried, devices: root::device_paths().collect() })
+        Ok(Self { places, carried, devices: root::device_paths().collect() })
     }
 }
 

@@ -25,16 +25,17 @@ pub(crate) const NAMESPACES: u32 = UnshareFlags::NEWUSER.bits()
 /// There is no clone then.
 pub(crate) fn clone(
     prepared: &Prepared,
+    networks: &mut Networks,
     order: &Order,
     status: OwnedFd,
     control: OwnedFd,
 ) -> Result<OwnedFd, Step> {
-    let network = Network::enter(prepared.network.as_fd())?;
+    networks.enter()?;
     let cloned = sys::clone_process(NAMESPACES);
     if matches!(cloned, Ok(Cloned::Child)) {
         child::run(prepared, order, status.as_raw_fd(), control.as_raw_fd());
     }
-    network.leave()?;
+    networks.leave()?;
     let Cloned::Parent(pidfd, pid) = cloned.at("clone sandbox")? else { sys::exit(1) };
     map_ids(order, pid).inspect_err(|_| {
         // It has no right to exist, and waits; when this fails, it is gone.
@@ -54,24 +55,66 @@ fn map_ids(order: &Order, pid: i32) -> Result<(), Step> {
     Ok(())
 }
 
-/// A network namespace for the next clone, with its loopback up.
-struct Network<'a> {
-    own: BorrowedFd<'a>,
+/// Network namespaces for clones, with their loopback up. To make one takes longer than everything else of a clone together, so that
+/// one is kept ready.
+pub(crate) struct Networks {
+    /// The zygote's, to come back to.
+    own: OwnedFd,
+    ready: Option<OwnedFd>,
 }
 
-impl<'a> Network<'a> {
-    /// Makes one and enters it; `own` is the one to come back to.
-    fn enter(own: BorrowedFd<'a>) -> Result<Self, Step> {
-        sys::unshare(UnshareFlags::NEWNET).at("make network namespace")?;
-        let network = Self { own };
-        match sys::raise_loopback().at("raise loopback") {
-            Ok(()) => Ok(network),
-            Err(step) => network.leave().and(Err(step)),
+impl Networks {
+    /// To be called in the zygote's own.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn new() -> Result<Self, Step> {
+        Ok(Self { own: current_network()?, ready: None })
+    }
+
+    /// Makes the next one, unless it is there.
+    ///
+    /// # Errors
+    /// This process may be in the wrong one then, or none can be made.
+    pub(crate) fn stock(&mut self) -> Result<(), Step> {
+        if self.ready.is_none() {
+            self.make()?;
+            self.ready = Some(current_network()?);
+            self.leave()?;
+        }
+        Ok(())
+    }
+
+    /// Enters one that nobody has used.
+    fn enter(&mut self) -> Result<(), Step> {
+        match self.ready.take() {
+            Some(network) => enter_network(network.as_fd()).at("enter network namespace"),
+            None => self.make(),
         }
     }
 
-    fn leave(self) -> Result<(), Step> {
-        rustix::thread::move_into_link_name_space(self.own, Some(LinkNameSpaceType::Network))
-            .at("leave network namespace")
+    fn make(&self) -> Result<(), Step> {
+        sys::unshare(UnshareFlags::NEWNET).at("make network namespace")?;
+        match sys::raise_loopback().at("raise loopback") {
+            Ok(()) => Ok(()),
+            Err(step) => self.leave().and(Err(step)),
+        }
     }
+
+    /// Goes back to the zygote's own.
+    ///
+    /// # Errors
+    /// As `setns(2)`.
+    pub(crate) fn leave(&self) -> Result<(), Step> {
+        enter_network(self.own.as_fd()).at("leave network namespace")
+    }
+}
+
+fn enter_network(network: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    rustix::thread::move_into_link_name_space(network, Some(LinkNameSpaceType::Network))
+}
+
+fn current_network() -> Result<OwnedFd, Step> {
+    rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .about("open", "/proc/self/ns/net")
 }

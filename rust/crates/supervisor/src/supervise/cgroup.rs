@@ -12,6 +12,9 @@ use crate::failure::{failure, system};
 /// Time over which a quota of processor time is counted, microseconds.
 const PERIOD_US: u64 = 100_000;
 
+/// Part of the memory that buffers of TCP may take on top, where they are not counted together.
+const TCP_SHARE: u64 = 8;
+
 /// What is bounded or counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Controller {
@@ -368,6 +371,8 @@ fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> 
         }
         (Controller::Memory, _) => {
             set("memory.limit_in_bytes", limits.memory_bytes)?;
+            // The buffers of TCP have an account of their own here, without a limit unless one is set.
+            optional(set("memory.kmem.tcp.limit_in_bytes", limits.memory_bytes / TCP_SHARE))?;
             match set("memory.memsw.limit_in_bytes", limits.memory_bytes) {
                 // Swap is not accounted: keep the sandbox out of it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -488,6 +493,10 @@ mod tests {
         assert_eq!(
             written(Controller::Memory, Mechanism::CgroupV1, "memory.memsw.limit_in_bytes"),
             "1048576"
+        );
+        assert_eq!(
+            written(Controller::Memory, Mechanism::CgroupV1, "memory.kmem.tcp.limit_in_bytes"),
+            "131072"
         );
         assert_eq!(written(Controller::Cpu, Mechanism::CgroupV1, "cpu.cfs_quota_us"), "200000");
         assert_eq!(written(Controller::Processes, Mechanism::CgroupV1, "pids.max"), "7");

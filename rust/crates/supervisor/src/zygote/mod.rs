@@ -9,10 +9,11 @@ use std::panic::AssertUnwindSafe;
 
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::Template;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Rlimit, Signal};
 use rustix::thread::UnshareFlags;
 
-use crate::launch;
+use crate::launch::{self, parent::Networks};
 use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
 use crate::plan::{INHERITED_LIMITS, Identity, View};
 use crate::sys;
@@ -38,7 +39,7 @@ impl Zygote {
         // A panic must not reach the code of the supervisor, of which this process is a copy.
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
             match self.prepare(socket.as_fd()) {
-                Ok(prepared) => serve(&prepared, socket.as_fd()),
+                Ok((prepared, mut networks)) => serve(&prepared, &mut networks, socket.as_fd()),
                 Err(step) => {
                     // Nobody is left to be told when this fails.
                     let _ = socket::send(&socket, &ZygoteReply::Failed(step), &[]);
@@ -48,7 +49,7 @@ impl Zygote {
         sys::exit(i32::from(result.is_err()))
     }
 
-    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<launch::Prepared, Step> {
+    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<(launch::Prepared, Networks), Step> {
         rustix::thread::set_name(c"e2b-zygote").at("set name")?;
         self.follow_supervisor()?;
         match socket::recv(socket).at("receive")? {
@@ -82,6 +83,7 @@ impl Zygote {
             }
         }
         let prepared = launch::Prepared::new(&self.view)?;
+        let networks = Networks::new()?;
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
@@ -90,7 +92,7 @@ impl Zygote {
         sys::forget_children();
         sys::trim_heap();
         socket::send(socket, &ZygoteReply::Ready, &[]).at("send")?;
-        Ok(prepared)
+        Ok((prepared, networks))
     }
 
     /// Dies with the supervisor. (That its socket ends then is the second way to notice.)
@@ -99,13 +101,18 @@ impl Zygote {
     }
 }
 
-fn serve(prepared: &launch::Prepared, socket: BorrowedFd<'_>) {
-    // An error here is the end of the supervisor, or of this program's integrity.
-    while let Ok(Some((request, fds))) = socket::recv(socket) {
+fn serve(prepared: &launch::Prepared, networks: &mut Networks, socket: BorrowedFd<'_>) {
+    loop {
+        // With nothing to do, the next network is made. When that fails, the next clone says so.
+        if !waits(socket) && networks.stock().is_err() && networks.leave().is_err() {
+            return;
+        }
+        // An error here is the end of the supervisor, or of this program's integrity.
+        let Ok(Some((request, fds))) = socket::recv(socket) else { return };
         let ZygoteRequest::Clone(order) = request else { return };
         let Ok([status, control]) = <[OwnedFd; 2]>::try_from(fds) else { return };
         let Order { sandbox, .. } = order;
-        let sent = match launch::parent::clone(prepared, &order, status, control) {
+        let sent = match launch::parent::clone(prepared, networks, &order, status, control) {
             Ok(pidfd) => socket::send(socket, &ZygoteReply::Cloned { sandbox }, &[pidfd.as_fd()]),
             Err(step) => socket::send(socket, &ZygoteReply::CloneFailed { sandbox, step }, &[]),
         };
@@ -113,4 +120,10 @@ fn serve(prepared: &launch::Prepared, socket: BorrowedFd<'_>) {
             return;
         }
     }
+}
+
+/// Whether a message, or the end of the connection, is there already.
+fn waits(socket: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::IN)], Some(&now)) != Ok(0)
 }

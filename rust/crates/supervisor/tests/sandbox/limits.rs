@@ -159,3 +159,36 @@ fn a_limit_that_cannot_be_set_is_an_error_and_leaves_nothing() {
     engine.close();
     assert!(engine.cgroups().is_empty());
 }
+
+#[test]
+fn memory_in_sockets_is_bounded_where_there_is_a_group() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    if sandbox.created.posture.memory == Mechanism::Fallback {
+        // Per process it is not: only the host's own limit holds.
+        assert_eq!(sandbox.created.cgroups.memory, None);
+        return;
+    }
+    // Fills the buffers of as many connections as it can have, and tells how much it got rid of.
+    let code = "import os, socket\n\
+        server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(4096)\n\
+        total, held, data = 0, [], bytes(1 << 20)\n\
+        try:\n\
+        \u{20}   for i in range(300):\n\
+        \u{20}       c = socket.socket()\n\
+        \u{20}       c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)\n\
+        \u{20}       c.settimeout(1); c.connect(server.getsockname()); c.setblocking(False); held.append(c)\n\
+        \u{20}       try:\n\
+        \u{20}           while True: total += c.send(data)\n\
+        \u{20}       except BlockingIOError: pass\n\
+        except OSError: pass\n\
+        print(total >> 20)";
+    let output = sandbox.run(&["/usr/bin/python3", "-I", "-S", "-c", code]);
+    match output.exit.signal {
+        Some(signal) => assert_eq!(signal, libc::SIGKILL),
+        None => {
+            let mebibytes: u64 = output.stdout.trim().parse().unwrap();
+            assert!(mebibytes << 20 < LIMITS.memory_bytes, "{mebibytes} MiB");
+        }
+    }
+}
