@@ -366,3 +366,181 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Host {
+        Host {
+            top: vec![("bin".to_owned(), Some("usr/bin".to_owned())), ("lib64".to_owned(), None)],
+            alternatives: vec![("awk".to_owned(), "/usr/bin/mawk".to_owned())],
+            linker_cache: b"cache".to_vec(),
+            time_zone: TimeZone::Link("/usr/share/zoneinfo/UTC".to_owned()),
+        }
+    }
+
+    fn need(path: &str, directory: bool) -> Need {
+        Need { path: path.into(), directory }
+    }
+
+    #[test]
+    fn the_view_holds_what_is_named_and_no_more() {
+        let view = View::new(&host(), None, &[("python.py", "code")]);
+        let listed = |wanted: fn(&Entry) -> bool| -> Vec<&str> {
+            view.entries
+                .iter()
+                .filter(|(_, entry)| wanted(entry))
+                .map(|(path, _)| path.to_str().unwrap())
+                .collect()
+        };
+        assert_eq!(
+            listed(|entry| matches!(entry, Entry::Directory(_))),
+            [
+                "data",
+                "dev",
+                "dev/shm",
+                "etc",
+                "etc/alternatives",
+                "etc/e2bridge",
+                "home",
+                "home/user",
+                "lib64",
+                "opt",
+                "proc",
+                "root",
+                "run",
+                "srv",
+                "tmp",
+                "usr",
+                "var",
+                "var/tmp"
+            ]
+        );
+        assert_eq!(
+            listed(|entry| matches!(entry, Entry::File(_))),
+            [
+                "etc/e2bridge/python.py",
+                "etc/group",
+                "etc/hosts",
+                "etc/ld.so.cache",
+                "etc/nsswitch.conf",
+                "etc/passwd",
+                "etc/resolv.conf"
+            ]
+        );
+        assert_eq!(
+            listed(|entry| matches!(entry, Entry::Link(_))),
+            [
+                "bin",
+                "dev/fd",
+                "dev/stderr",
+                "dev/stdin",
+                "dev/stdout",
+                "etc/alternatives/awk",
+                "etc/localtime",
+                "etc/mtab",
+                "etc/os-release",
+                "var/run"
+            ]
+        );
+        let binds: Vec<_> =
+            view.binds.iter().map(|bind| (bind.source.to_str().unwrap(), bind.device)).collect();
+        let expected =
+            ["null", "zero", "full", "random", "urandom", "tty"].map(|name| format!("/dev/{name}"));
+        assert_eq!(binds[..2], [("/usr", false), ("/lib64", false)]);
+        assert_eq!(
+            binds[2..].iter().map(|(path, device)| (path.to_string(), *device)).collect::<Vec<_>>(),
+            expected.map(|path| (path, true))
+        );
+        assert!(view.carried.is_empty() && view.interpreter.is_none());
+    }
+
+    #[test]
+    fn parents_come_before_what_is_in_them() {
+        let interpreter = Interpreter {
+            executable: "/deep/er/than/most/bin/python3".into(),
+            needs: vec![need("/deep/er/than/most", true)],
+            version: String::new(),
+        };
+        let view = View::new(&host(), Some(&interpreter), &[]);
+        let mut made: Vec<&Path> = vec![Path::new("")];
+        for (path, entry) in &view.entries {
+            let parent = path.parent().unwrap();
+            assert!(made.contains(&parent), "{} comes before {}", path.display(), parent.display());
+            if matches!(entry, Entry::Directory(_)) {
+                made.push(path);
+            }
+        }
+        assert_eq!(view.binds.last().unwrap().target, Path::new("deep/er/than/most"));
+        assert_eq!(view.interpreter.as_deref(), Some(interpreter.executable.as_path()));
+    }
+
+    #[test]
+    fn what_belongs_below_a_writable_place_is_kept_and_carried() {
+        let interpreter = Interpreter {
+            executable: "/usr/local/bin/python3".into(),
+            needs: vec![
+                need("/usr/local/bin/python3", false),
+                need("/usr/lib/more", true),
+                need("/opt/python", true),
+            ],
+            version: String::new(),
+        };
+        let view = View::new(&host(), Some(&interpreter), &[]);
+        let carried: Vec<_> = view
+            .carried
+            .iter()
+            .map(|item| {
+                (item.kept.to_str().unwrap(), item.place.path, item.below.to_str().unwrap(), item.directory)
+            })
+            .collect();
+        assert_eq!(
+            carried,
+            [
+                ("/run/e2bridge/0", "/usr/local", "bin/python3", false),
+                ("/run/e2bridge/1", "/opt", "python", true)
+            ]
+        );
+        assert_eq!(view.entries[Path::new("run/e2bridge/0")], Entry::Mountpoint);
+        // Below /usr it is visible already.
+        assert!(view.binds.iter().all(|bind| bind.source != Path::new("/usr/lib/more")));
+        assert!(view.binds.iter().any(
+            |bind| bind.source == Path::new("/opt/python") && bind.target == Path::new("run/e2bridge/1")
+        ));
+    }
+
+    #[test]
+    fn ids_inside_are_one_and_those_outside_distinct() {
+        let dedicated = Identity::Dedicated { base: 0x7000_0000, count: 0x1_0000 };
+        assert_eq!((dedicated.user_map(), dedicated.zygote_id()), ("0 1879048192 65536\n".to_owned(), 0));
+        assert_eq!(dedicated.sandbox_ids(), 1..0x1_0000);
+        let own = Identity::Own { user: 501, group: 20 };
+        assert_eq!((own.user_map(), own.group_map()), ("1000 501 1\n".to_owned(), "1000 20 1\n".to_owned()));
+        assert!(own.sandbox_ids().contains(&own.zygote_id()));
+        assert_eq!(sandbox_map(7), "1000 7 1\n");
+    }
+
+    #[test]
+    fn an_order_carries_only_the_limits_without_a_group() {
+        let limits =
+            Limits { memory_bytes: 1 << 29, cpu_count: 1, disk_bytes: 0, disk_inodes: 0, processes: 64 };
+        let of = |memory, processes, namespace| {
+            let order = order(1, 2, "h".to_owned(), &limits, WithoutCgroup { memory, processes }, namespace);
+            (order.data_limit, order.process_limit, order.pid_max)
+        };
+        assert_eq!(of(false, false, true), (None, Some(64), None));
+        assert_eq!(of(true, true, true), (Some(1 << 29), Some(64), Some(301)));
+        assert_eq!(of(false, true, false), (None, None, Some(301)));
+        let order =
+            order(1, 2, "h".to_owned(), &limits, WithoutCgroup { memory: false, processes: false }, true);
+        // Neither can be 0, which would be no limit at all.
+        assert_eq!(writable_options(&order), "size=4096,nr_inodes=10,mode=0755,uid=1000,gid=1000");
+    }
+
+    #[test]
+    fn the_place_that_covers_the_file_system_is_the_last() {
+        assert_eq!(PLACES.last().unwrap().path, SCRATCH);
+        assert_eq!(PLACES.iter().filter(|place| place.path == SCRATCH).count(), 1);
+    }
+}

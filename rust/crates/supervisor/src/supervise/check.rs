@@ -194,7 +194,9 @@ impl Supervisor {
                     Err(reason) => format!("no cgroup ({reason}); instead: {fallback}"),
                 },
                 remedy: (!available).then(|| {
-                    "systemd-run --user --scope -p Delegate=yes, Delegate=yes in the service, or run as root".to_owned()
+                    "run the service as root, as a user by systemd-run --user --scope, or with Delegate=yes and \
+                     DelegateSubgroup=main in its unit"
+                        .to_owned()
                 }),
             });
         }

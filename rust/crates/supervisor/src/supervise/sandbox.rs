@@ -430,7 +430,7 @@ impl Client {
         let reason = self.layout.describe(Controller::Processes).err().unwrap_or_default();
         Err(Failure {
             remedy: Some(
-                "use Linux 5.14 or newer, or give the service a cgroup with the pids controller (systemd: Delegate=yes)"
+                "use Linux 5.14 or newer, or give the service a cgroup with the pids controller (systemd: Delegate=yes and DelegateSubgroup=main)"
                     .to_owned(),
             ),
             ..failure(

@@ -177,6 +177,26 @@ fn devices_work_and_cannot_be_made() {
 }
 
 #[test]
+fn nothing_of_proc_but_the_own_processes_is_writable() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    // By permissions alone (access does not ask Landlock), then by trying.
+    let code = "import os\n\
+        for root, directories, files in os.walk('/proc'):\n\
+        \u{20}   if root == '/proc': directories[:] = [d for d in directories if not d.isdigit() and d not in ('self', 'thread-self')]\n\
+        \u{20}   for name in files:\n\
+        \u{20}       path = os.path.join(root, name)\n\
+        \u{20}       try: os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK)); print('opened', path)\n\
+        \u{20}       except OSError: pass\n\
+        \u{20}       if os.access(path, os.W_OK) and not os.path.islink(path): print('writable', path)";
+    let found = sandbox.python(code);
+    // Open to everybody by their mode, and then asking for a capability.
+    let asks = |line: &&str| line.starts_with("writable /proc/pressure/") || line.ends_with("/ns_last_pid");
+    let found: Vec<_> = found.lines().filter(|line| !asks(line)).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
 fn set_user_id_has_no_effect() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
