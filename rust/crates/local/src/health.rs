@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2bridge_core::document::{HealthReport, IsolationReport, SandboxHealth, SandboxLimits};
 use e2bridge_core::request::{BuiltinTemplate, DEFAULT_MEMORY_MB};
@@ -63,9 +63,10 @@ impl Probe {
     fn of(engine: &Engine) -> Self {
         let supervisor = engine.running_supervisor();
         let answer = match &supervisor {
-            None => {
-                Err(Error::new(Code::Unavailable, "the supervisor has ended; the next create starts a new one"))
-            }
+            None => Err(Error::new(
+                Code::Unavailable,
+                "the supervisor has ended; the next create starts a new one",
+            )),
             Some(supervisor) => supervisor.probe(PATIENCE),
         };
         Self { supervisor, answer }

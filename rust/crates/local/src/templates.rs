@@ -370,12 +370,10 @@ impl Templates {
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
         let mut new = tempfile::Builder::new().prefix(&prefix).tempfile_in(parent).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                    Error::not_found("file", format!("file: there is no directory {}", shown(parent)))
-                }
-                _ => wrong(&error),
+            if parent.is_dir() {
+                return wrong(&error);
             }
+            Error::not_found("file", format!("file: there is no directory {}", shown(parent)))
         })?;
         io::copy(&mut archive.bytes(), new.as_file_mut()).map_err(|error| match refusal(&error) {
             Some(refusal) => damaged(template_name, &refusal.to_string()),
@@ -422,7 +420,7 @@ impl Templates {
                     None => refused,
                 }
             }
-            None => failed(&format!("import {}", shown(&path)), error),
+            None => failed(&format!("import {}", shown(&path)), error).about("file"),
         };
         let archive = Archive::open(source, &self.bounds).map_err(|error| wrong(&error))?;
         let manifest = &archive.manifest;

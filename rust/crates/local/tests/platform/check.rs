@@ -20,7 +20,8 @@ fn a_ready_host_gives_sandboxes_what_the_check_says() {
     let status = fixture.backend.sandbox_status(&sandbox).unwrap();
     assert_eq!(report.isolation.as_ref(), Some(&status.isolation));
     let rows = fixture.backend.list_templates().unwrap().templates;
-    let said: Vec<_> = report.templates.iter().map(|row| (&row.template_name, row.available, &row.reason)).collect();
+    let said: Vec<_> =
+        report.templates.iter().map(|row| (&row.template_name, row.available, &row.reason)).collect();
     let listed: Vec<_> = rows.iter().map(|row| (&row.template_name, row.available, &row.reason)).collect();
     assert_eq!(said, listed);
 }
@@ -40,6 +41,7 @@ fn an_interpreter_that_is_not_there_is_named_and_create_agrees() {
 
 #[test]
 fn a_bad_configuration_is_an_error_and_no_report() {
-    let error = e2bridge_local::check(&Config { node: Some("node".into()), ..Config::default() }).unwrap_err();
+    let error =
+        e2bridge_local::check(&Config { node: Some("node".into()), ..Config::default() }).unwrap_err();
     assert_eq!((error.code(), error.argument()), (Code::InvalidArgument, Some("config.node")));
 }

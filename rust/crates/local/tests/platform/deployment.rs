@@ -13,11 +13,15 @@ fn instances_know_their_configuration_and_their_deployment() {
         "strategy": "momentum", "nested": {"a": [1, "zwei ✓"]},
     });
     let created = fixture.deploy("base", configuration.clone()).unwrap();
-    assert_eq!((created.status.as_str(), created.template.as_str(), created.instances), ("deployed", "base", 3));
+    assert_eq!(
+        (created.status.as_str(), created.template.as_str(), created.instances),
+        ("deployed", "base", 3)
+    );
     assert!(created.deployment_id.starts_with("dep_") && created.agents.is_none());
     assert_eq!(Value::Object(created.configuration), configuration);
     for (number, id) in created.sandbox_ids.iter().enumerate() {
-        let seen: Value = serde_json::from_str(&fixture.output(id, "printf %s \"$E2B_CONFIGURATION\"")).unwrap();
+        let seen: Value =
+            serde_json::from_str(&fixture.output(id, "printf %s \"$E2B_CONFIGURATION\"")).unwrap();
         assert_eq!(seen, configuration);
         let line = "echo $MODE $E2B_INSTANCE $E2B_DEPLOYMENT_ID";
         assert_eq!(fixture.output(id, line), format!("fast {number} {}\n", created.deployment_id));
@@ -39,7 +43,10 @@ fn a_start_command_runs_on_in_the_background() {
     let created = fixture.deploy("base", json!({"instances": 2, "start_command": line})).unwrap();
     std::thread::sleep(Duration::from_millis(200));
     for id in &created.sandbox_ids {
-        assert_eq!(fixture.output(id, "cat /tmp/started; cat /proc/[0-9]*/comm | grep -c '^sleep$'"), "started\n1\n");
+        assert_eq!(
+            fixture.output(id, "cat /tmp/started; cat /proc/[0-9]*/comm | grep -c '^sleep$'"),
+            "started\n1\n"
+        );
     }
     // It is asked to end before it is killed.
     let line = "trap 'echo ended > /tmp/ended; exit' TERM; while :; do sleep 0.05; done";
@@ -66,7 +73,10 @@ fn one_failed_instance_takes_all_of_them_back() {
         ("[ $E2B_INSTANCE != 1 ] || { sleep 1; exit 4; }", "exited with status 4 within 2 s"),
     ] {
         let error = fixture.deploy("base", json!({"instances": 3, "start_command": line})).unwrap_err();
-        assert_eq!((error.code(), error.argument()), (Code::InvalidArgument, Some("configuration.start_command")));
+        assert_eq!(
+            (error.code(), error.argument()),
+            (Code::InvalidArgument, Some("configuration.start_command"))
+        );
         assert!(error.message().contains("instance 2 of 3") && error.message().contains(how), "{error}");
         assert_eq!((&error.context()["instance"], &error.context()["rolled_back"]), (&json!(1), &json!(2)));
         assert_eq!(fixture.backend.live_sandboxes(), 0, "{line}");
@@ -83,9 +93,17 @@ fn what_create_refuses_is_refused_by_its_name_in_the_configuration() {
         (json!({"cpu_count": 4_000}), "INVALID_ARGUMENT", "configuration.cpu_count"),
         (json!({"memory_mb": 16_000_000}), "INVALID_ARGUMENT", "configuration.memory_mb"),
         (json!({"filler": "x".repeat(131_050)}), "LIMIT_EXCEEDED", "configuration"),
-        (json!({"env": {"A": "x".repeat(100_000)}, "more": "x".repeat(50_000)}), "LIMIT_EXCEEDED", "configuration"),
+        (
+            json!({"env": {"A": "x".repeat(100_000)}, "more": "x".repeat(50_000)}),
+            "LIMIT_EXCEEDED",
+            "configuration",
+        ),
     ] {
-        let error = match e2bridge_core::request::DeployTemplate::new("base", "c", crate::support::object(configuration)) {
+        let error = match e2bridge_core::request::DeployTemplate::new(
+            "base",
+            "c",
+            crate::support::object(configuration),
+        ) {
             Ok(request) => fixture.backend.deploy_template(&request, &CancelToken::new()).unwrap_err(),
             Err(error) => error,
         };
@@ -121,9 +139,16 @@ fn the_agent_runs_in_every_instance_or_in_none() {
     let agent = json!({"agent_type": "buy_and_hold", "symbols": ["SPY"], "strategy_params": {"prices": {"SPY": prices}}});
     let created = fixture.deploy("base", json!({"instances": 3, "agent": agent})).unwrap();
     let agents = created.agents.unwrap();
-    assert_eq!(agents.iter().map(|agent| &agent.sandbox_id).collect::<Vec<_>>(), created.sandbox_ids.iter().collect::<Vec<_>>());
+    assert_eq!(
+        agents.iter().map(|agent| &agent.sandbox_id).collect::<Vec<_>>(),
+        created.sandbox_ids.iter().collect::<Vec<_>>()
+    );
     for agent in &agents {
-        assert_eq!((agent.status.as_str(), agent.agent_type.as_str()), ("completed", "buy_and_hold"), "{agent:?}");
+        assert_eq!(
+            (agent.status.as_str(), agent.agent_type.as_str()),
+            ("completed", "buy_and_hold"),
+            "{agent:?}"
+        );
         assert!(agent.result.is_some());
     }
     assert_eq!(fixture.scale(&created.deployment_id, 4, false).unwrap().status, "scaled");
@@ -132,7 +157,10 @@ fn the_agent_runs_in_every_instance_or_in_none() {
     let agent = json!({"agent_type": "buy_and_hold", "symbols": ["SPY"]});
     let error = fixture.deploy("base", json!({"instances": 2, "agent": agent})).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument, "{error}");
-    assert!(error.argument().is_some_and(|argument| argument.starts_with("configuration.agent")), "{error:?}");
+    assert!(
+        error.argument().is_some_and(|argument| argument.starts_with("configuration.agent")),
+        "{error:?}"
+    );
     assert!(error.message().contains("instance 1 of 2"), "{error}");
     assert_eq!(fixture.backend.live_sandboxes(), live);
 }
@@ -165,14 +193,20 @@ fn scaling_goes_up_and_down_and_ends() {
     let created = fixture.deploy("base", json!({"instances": 2})).unwrap();
     let id = &created.deployment_id;
     let up = fixture.scale(id, 4, false).unwrap();
-    assert_eq!((up.status.as_str(), up.instances, up.previous_instances, up.requested_instances), ("scaled", 4, 2, 4));
+    assert_eq!(
+        (up.status.as_str(), up.instances, up.previous_instances, up.requested_instances),
+        ("scaled", 4, 2, 4)
+    );
     assert_eq!(up.sandbox_ids[..2], created.sandbox_ids[..]);
     assert!(up.failures.is_empty() && !up.auto_scale);
     assert_eq!(fixture.output(&up.sandbox_ids[3], "echo $E2B_INSTANCE"), "3\n");
 
     // The newest end first.
     let down = fixture.scale(id, 1, false).unwrap();
-    assert_eq!((down.instances, down.previous_instances, &down.sandbox_ids), (1, 4, &created.sandbox_ids[..1].to_vec()));
+    assert_eq!(
+        (down.instances, down.previous_instances, &down.sandbox_ids),
+        (1, 4, &created.sandbox_ids[..1].to_vec())
+    );
     assert_eq!(fixture.running().len(), 1);
 
     // One that somebody ended by hand is missed.
@@ -197,7 +231,8 @@ fn a_shortfall_is_told_instance_by_instance() {
     let created = fixture.deploy("base", json!({"start_command": line})).unwrap();
     let scaled = fixture.scale(&created.deployment_id, 4, false).unwrap();
     assert_eq!((scaled.status.as_str(), scaled.instances), ("partial", 2));
-    let failures: Vec<_> = scaled.failures.iter().map(|failure| (failure.instance, failure.code.as_str())).collect();
+    let failures: Vec<_> =
+        scaled.failures.iter().map(|failure| (failure.instance, failure.code.as_str())).collect();
     assert_eq!(failures, [(2, "INVALID_ARGUMENT"), (3, "INVALID_ARGUMENT")]);
     assert!(scaled.failures[0].message.contains("status 7"));
     assert_eq!(fixture.backend.live_sandboxes(), 2);

@@ -15,7 +15,9 @@ fn inits_below(top: u64) -> Vec<i32> {
     let mut parents = vec![top];
     let mut all = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok()) else {
+            continue;
+        };
         let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name).map(str::trim));
         let parent: u64 = field("PPid:").and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -110,7 +112,9 @@ fn a_sandbox_that_does_not_answer_is_found_out() {
     let alert = report.alerts.iter().find(|alert| alert.rule == "sandbox_unresponsive").expect("an alert");
     assert_eq!((alert.subject.as_str(), alert.severity.as_str()), (first.as_str(), "critical"));
     signal(inits[0], rustix::process::Signal::CONT);
-    eventually("it is healthy again", Duration::from_secs(5), || monitor(&fixture).overall_health == "healthy");
+    eventually("it is healthy again", Duration::from_secs(5), || {
+        monitor(&fixture).overall_health == "healthy"
+    });
 }
 
 #[test]

@@ -20,7 +20,12 @@ fn unable() -> Option<String> {
         return None;
     }
     let lacking = report.facilities.iter().filter(|facility| !facility.available);
-    Some(lacking.map(|facility| format!("{}: {}", facility.name, facility.detail)).collect::<Vec<_>>().join("; "))
+    Some(
+        lacking
+            .map(|facility| format!("{}: {}", facility.name, facility.detail))
+            .collect::<Vec<_>>()
+            .join("; "),
+    )
 }
 
 /// An engine with a data directory of its own.
@@ -32,7 +37,10 @@ pub(crate) struct Fixture {
 /// An engine; `None`, with the reason said, where the host can isolate nothing.
 pub(crate) fn engine() -> Option<Fixture> {
     if let Some(reason) = unable() {
-        assert!(std::env::var_os(REQUIRED).is_none_or(|value| value != "1"), "this host cannot isolate: {reason}");
+        assert!(
+            std::env::var_os(REQUIRED).is_none_or(|value| value != "1"),
+            "this host cannot isolate: {reason}"
+        );
         println!("skipped: this host cannot isolate: {reason}");
         return None;
     }

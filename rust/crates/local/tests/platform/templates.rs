@@ -30,7 +30,10 @@ fn what_a_sandbox_changed_comes_back_in_the_next() {
             "600 1000 /opt/private\n755 1000 /opt/set\n500 1000 /srv/a/b/c\n1000000000\ndeepv\n"
         );
         assert_eq!(fixture.output(&sandbox, "ls /opt | wc -l"), "5\n");
-        assert_eq!(fixture.output(&sandbox, "ls -A /tmp /home/user /data"), "/data:\n\n/home/user:\n\n/tmp:\n");
+        assert_eq!(
+            fixture.output(&sandbox, "ls -A /tmp /home/user /data"),
+            "/data:\n\n/home/user:\n\n/tmp:\n"
+        );
         let status = fixture.backend.sandbox_status(&sandbox).unwrap();
         assert_eq!(status.template, "tool");
     }
@@ -84,15 +87,15 @@ fn odd_files_are_left_out_or_refused_at_once() {
     let exported = fixture.export(&sandbox, "odd", false).unwrap();
     assert_eq!(exported.entries, 2_002, "the fifo is left out");
     let copy = fixture.create("odd").unwrap();
-    assert_eq!(fixture.output(&copy, "ls /srv | wc -l; ls /opt; readlink /opt/root /opt/loop"), "2000\nloop\nroot\n/\nloop\n");
+    assert_eq!(
+        fixture.output(&copy, "ls /srv | wc -l; ls /opt; readlink /opt/root /opt/loop"),
+        "2000\nloop\nroot\n/\nloop\n"
+    );
 
     // A terabyte that takes no room, and more levels than a template may have.
     for (line, rule) in [
         ("truncate -s 1T /opt/huge", "bytes"),
-        (
-            "rm /opt/huge; cd /opt; i=0; while [ $i -lt 600 ]; do mkdir d; cd -P d; i=$((i+1)); done",
-            "levels",
-        ),
+        ("rm /opt/huge; cd /opt; i=0; while [ $i -lt 600 ]; do mkdir d; cd -P d; i=$((i+1)); done", "levels"),
     ] {
         fixture.output(&sandbox, line);
         let begun = Instant::now();
