@@ -1,13 +1,13 @@
 //! The backend trait on the engine: each method is the function of the same name.
 
 use e2bridge_core::document::{
-    AgentResult, CodeResult, DeploymentCreated, DeploymentScaled, FileContent, FileWritten, HealthReport, ProcessResult,
-    SandboxCreated, SandboxList, SandboxState, SandboxStatus, SandboxTerminated, TemplateDeleted, TemplateExported,
-    TemplateFile, TemplateList, TimeoutSet,
+    AgentResult, CodeResult, DeploymentCreated, DeploymentScaled, FileContent, FileWritten, HealthReport,
+    ProcessResult, SandboxCreated, SandboxList, SandboxState, SandboxStatus, SandboxTerminated,
+    TemplateDeleted, TemplateExported, TemplateFile, TemplateList, TimeoutSet,
 };
 use e2bridge_core::request::{
-    CreateSandbox, DeployTemplate, ExecuteProcess, ExportTemplate, MAX_FILE_BYTES, RunAgent, RunCode, ScaleDeployment,
-    StatusFilter, WriteFile,
+    CreateSandbox, DeployTemplate, ExecuteProcess, ExportTemplate, MAX_FILE_BYTES, RunAgent, RunCode,
+    ScaleDeployment, StatusFilter, WriteFile,
 };
 use e2bridge_core::time::now;
 use e2bridge_core::{Backend, CancelToken, Result};
@@ -120,7 +120,12 @@ impl Backend for LocalBackend {
 
     fn set_timeout(&self, sandbox_id: &str, timeout_seconds: u32) -> Result<TimeoutSet> {
         let expires_at = self.engine.set_timeout(sandbox_id, timeout_seconds)?;
-        Ok(TimeoutSet { sandbox_id: sandbox_id.to_owned(), timeout: timeout_seconds, expires_at, timestamp: now() })
+        Ok(TimeoutSet {
+            sandbox_id: sandbox_id.to_owned(),
+            timeout: timeout_seconds,
+            expires_at,
+            timestamp: now(),
+        })
     }
 
     fn list_templates(&self) -> Result<TemplateList> {

@@ -39,7 +39,8 @@ pub(crate) struct Background {
 
 impl Background {
     pub(crate) fn new() -> Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|error| host_error("epoll_create1", &error.into()))?;
+        let epoll = epoll::create(CreateFlags::CLOEXEC)
+            .map_err(|error| host_error("epoll_create1", &error.into()))?;
         let wake = eventfd()?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)
             .map_err(|error| host_error("epoll_ctl", &error.into()))?;
@@ -105,7 +106,10 @@ impl Background {
 /// Starts the thread with every signal blocked, so that none of the process's signals is handled on it.
 pub(crate) fn start(engine: Arc<Engine>) -> Result<JoinHandle<()>> {
     sys::with_signals_blocked(|| {
-        std::thread::Builder::new().name("e2b-engine".to_owned()).stack_size(STACK_BYTES).spawn(move || run(&engine))
+        std::thread::Builder::new()
+            .name("e2b-engine".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || run(&engine))
     })
     .map_err(|error| Error::new(Code::LimitExceeded, format!("start a thread: {error}")))
 }
@@ -143,7 +147,8 @@ fn work(engine: &Arc<Engine>, events: &mut Vec<epoll::Event>) {
                 let _ = rustix::io::read(background.wake.as_fd(), &mut [0_u8; 8]);
             }
             SUPERVISOR => {
-                if let Some(supervisor) = engine.running_supervisor().filter(|supervisor| supervisor.is_dead())
+                if let Some(supervisor) =
+                    engine.running_supervisor().filter(|supervisor| supervisor.is_dead())
                     && !engine.is_closed()
                 {
                     engine.supervisor_died(&supervisor);

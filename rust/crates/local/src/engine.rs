@@ -7,14 +7,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{
-    IsolationReport, SandboxLimits, SandboxList, SandboxState, SandboxStatus, SandboxSummary, SandboxTerminated,
+    IsolationReport, SandboxLimits, SandboxList, SandboxState, SandboxStatus, SandboxSummary,
+    SandboxTerminated,
 };
 use e2bridge_core::id::{IdKind, new_id};
 use e2bridge_core::request::{BuiltinTemplate, CreateSandbox, DEFAULT_MEMORY_MB, StatusFilter};
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
 use e2bridge_protocol::socket;
-use e2bridge_protocol::supervisor::{Create, Limits, Mechanism, Posture, SupervisorReply, SupervisorRequest, Template};
+use e2bridge_protocol::supervisor::{
+    Create, Limits, Mechanism, Posture, SupervisorReply, SupervisorRequest, Template,
+};
 use rustix::fs::OFlags;
 
 use crate::background::{self, Background};
@@ -286,7 +289,13 @@ impl Engine {
         Ok(sandbox)
     }
 
-    fn assign(&self, sandbox: &Sandbox, request: &CreateSandbox, template: &ResolvedTemplate, options: CreateOptions) {
+    fn assign(
+        &self,
+        sandbox: &Sandbox,
+        request: &CreateSandbox,
+        template: &ResolvedTemplate,
+        options: CreateOptions,
+    ) {
         let started = Instant::now();
         sandbox.assign(
             Assignment {
@@ -391,7 +400,8 @@ impl Engine {
         let id = new_id(IdKind::Sandbox)?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (control, far) = socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
-        rustix::fs::fcntl_setfl(&control, OFlags::NONBLOCK).map_err(|error| host_error("fcntl", &error.into()))?;
+        rustix::fs::fcntl_setfl(&control, OFlags::NONBLOCK)
+            .map_err(|error| host_error("fcntl", &error.into()))?;
         let request = SupervisorRequest::Create(Create {
             sandbox: number,
             template: wire(template),
@@ -413,7 +423,12 @@ impl Engine {
                 if error.code() == Code::Cancelled {
                     // It may be half made, or made by now: nothing of it stays.
                     drop(control);
-                    let _ = supervisor.request(&SupervisorRequest::Kill { sandbox: number }, &[], KILL_PATIENCE, None);
+                    let _ = supervisor.request(
+                        &SupervisorRequest::Kill { sandbox: number },
+                        &[],
+                        KILL_PATIENCE,
+                        None,
+                    );
                 }
                 if supervisor.is_dead() {
                     self.supervisor_died(&supervisor);
@@ -429,7 +444,6 @@ impl Engine {
             limits,
             isolation,
             interpreter: created.interpreter,
-            init_pid: created.init_pid,
             supervisor,
             engine: Arc::downgrade(self),
             control,
@@ -536,7 +550,11 @@ impl Engine {
         if let Some(sandbox) = registry.live.get(id) {
             let sandbox = Arc::clone(sandbox);
             drop(registry);
-            let sample = if sandbox.state() == SandboxState::Running { sandbox.sample() } else { sandbox.last_sample() };
+            let sample = if sandbox.state() == SandboxState::Running {
+                sandbox.sample()
+            } else {
+                sandbox.last_sample()
+            };
             return Ok(sandbox.status_document(&sample, None));
         }
         match registry.ended.get(id).filter(|ended| ended.at.elapsed() <= ENDED_AGE) {
@@ -639,7 +657,11 @@ impl Engine {
         let (due, next) = {
             let registry = self.read();
             let mut due = Vec::new();
-            let mut next = registry.order.front().and_then(|id| registry.ended.get(id)).map(|ended| ended.at + ENDED_AGE);
+            let mut next = registry
+                .order
+                .front()
+                .and_then(|id| registry.ended.get(id))
+                .map(|ended| ended.at + ENDED_AGE);
             for sandbox in registry.live.values() {
                 if sandbox.state() != SandboxState::Running {
                     continue;
@@ -745,7 +767,10 @@ fn order(sandbox: &Sandbox) -> u64 {
 }
 
 fn unknown(id: &str) -> Error {
-    Error::not_found("sandbox_id", format!("sandbox_id: there is no sandbox {}", e2bridge_core::request::quote(id)))
+    Error::not_found(
+        "sandbox_id",
+        format!("sandbox_id: there is no sandbox {}", e2bridge_core::request::quote(id)),
+    )
 }
 
 /// Files, directories and links for a disk of that size: one per 8 KiB, within bounds, because each costs kernel memory.
@@ -808,7 +833,10 @@ fn check_posture(posture: &Posture) -> Result<()> {
             Code::IsolationUnavailable,
             format!("the sandbox came up without {missing}; isolation REQUIRED does not allow that"),
         )
-        .with("remedy", "E2B.check() says what this host lacks; E2BConfig isolation BEST_EFFORT accepts less")),
+        .with(
+            "remedy",
+            "E2B.check() says what this host lacks; E2BConfig isolation BEST_EFFORT accepts less",
+        )),
     }
 }
 

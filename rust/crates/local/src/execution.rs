@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::PipeFlags;
 
 use crate::engine::Engine;
-use crate::output::{Output, Read, STDERR, STDOUT};
+use crate::output::{Output, Pipes, STDERR, STDOUT};
 use crate::sandbox::{Sandbox, channel_pair, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
@@ -24,8 +24,6 @@ pub(crate) const HOME: &str = "/home/user";
 const BACKSTOP: Duration = Duration::from_secs(2);
 /// How long init may take to end everything of a cancelled execution, before the sandbox is ended for it.
 const KILL_PATIENCE: Duration = Duration::from_secs(6);
-/// Most bytes of a stream that are taken after the program's end: what a pipe can hold.
-const MAX_REST: usize = 1024 * 1024;
 
 /// A program to start.
 #[derive(Clone, Debug)]
@@ -82,6 +80,14 @@ pub(crate) struct ProcessOutcome {
     pub(crate) duration: Duration,
 }
 
+/// A request to start a program, and the descriptors that go along.
+struct StartOrder {
+    request: InitRequest,
+    /// The channel and, with `capture`, the write ends.
+    far: Vec<OwnedFd>,
+    worker: Option<OwnedFd>,
+}
+
 /// How the wait for a program ended.
 enum End {
     Exited(Exit),
@@ -93,7 +99,18 @@ impl Sandbox {
     ///
     /// # Errors
     /// `NOT_FOUND` when the sandbox has ended; `LIMIT_EXCEEDED` when the host is out of descriptors.
-    pub(crate) fn spawn(&self, spec: ProcessSpec, interrupt: Option<&Interrupt<'_>>) -> Result<RunningProcess> {
+    pub(crate) fn spawn(
+        &self,
+        spec: ProcessSpec,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<RunningProcess> {
+        let (process, order) = self.prepare(spec)?;
+        self.start(&process, order, interrupt)?;
+        Ok(process)
+    }
+
+    /// Makes everything that a program needs, before init is asked.
+    fn prepare(&self, spec: ProcessSpec) -> Result<(RunningProcess, StartOrder)> {
         self.check_running()?;
         let (channel, channel_far) = channel_pair()?;
         let mut far = vec![channel_far];
@@ -126,14 +143,29 @@ impl Sandbox {
             capture: spec.capture,
             worker: spec.worker,
         });
-        let mut fds: Vec<_> = far.iter().map(AsFd::as_fd).collect();
-        if let Some((stdout, stderr)) = &read_ends {
-            fds.extend([stdout.as_fd(), stderr.as_fd()]);
-        }
-        fds.extend(worker_far.iter().map(AsFd::as_fd));
-        self.send(&request, channel.as_fd(), &fds, interrupt)?;
         let (stdout, stderr) = read_ends.unzip();
-        Ok(RunningProcess { channel, stdout, stderr, worker })
+        Ok((
+            RunningProcess { channel, stdout, stderr, worker },
+            StartOrder { request, far, worker: worker_far },
+        ))
+    }
+
+    /// Asks init to start what was prepared; afterwards the far ends are its alone.
+    fn start(
+        &self,
+        process: &RunningProcess,
+        order: StartOrder,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<()> {
+        let fds: Vec<_> = order
+            .far
+            .iter()
+            .chain(&process.stdout)
+            .chain(&process.stderr)
+            .chain(&order.worker)
+            .map(AsFd::as_fd)
+            .collect();
+        self.send(&order.request, process.channel.as_fd(), &fds, interrupt)
     }
 
     /// Runs a program and waits until it has ended. What it left in the background lives on; a time-out or a cancel ends
@@ -142,7 +174,12 @@ impl Sandbox {
     /// # Errors
     /// `CANCELLED`; `NOT_FOUND` with `context.status` when the sandbox was ended meanwhile; `UNAVAILABLE` when it failed;
     /// `LIMIT_EXCEEDED` when it has no process left.
-    pub(crate) fn run(&self, engine: &Engine, spec: ProcessSpec, token: &CancelToken) -> Result<ProcessOutcome> {
+    pub(crate) fn run(
+        &self,
+        engine: &Engine,
+        spec: ProcessSpec,
+        token: &CancelToken,
+    ) -> Result<ProcessOutcome> {
         let began = Instant::now();
         let interrupt = engine.wakeups.watch(token)?;
         if interrupt.is_cancelled() {
@@ -155,9 +192,18 @@ impl Sandbox {
             Program::EmbeddedJavaScript => "javascript".to_owned(),
         };
         let timeout = spec.timeout;
-        let process = self.spawn(spec, Some(&interrupt))?;
+        let (process, order) = self.prepare(spec)?;
+        // Watched before the program can write, so that what it writes first is found first.
+        let pipes = match (&process.stdout, &process.stderr) {
+            (Some(stdout), Some(stderr)) => {
+                Some(Pipes::new(stdout, stderr).map_err(|error| host_error("epoll", &error))?)
+            }
+            _ => None,
+        };
+        self.start(&process, order, Some(&interrupt))?;
         let mut output = Output::default();
-        let end = self.collect(engine, &process, &mut output, timeout.map(|time| began + time), &interrupt)?;
+        let end =
+            self.collect(engine, &process, pipes, &mut output, timeout.map(|time| began + time), &interrupt)?;
         let out_of_memory =
             matches!((kills_before, self.memory_kills()), (Some(before), Some(after)) if after > before);
         let duration = began.elapsed();
@@ -186,43 +232,46 @@ impl Sandbox {
         &self,
         engine: &Engine,
         process: &RunningProcess,
+        mut pipes: Option<Pipes<'_>>,
         output: &mut Output,
         due: Option<Instant>,
         interrupt: &Interrupt<'_>,
     ) -> Result<End> {
         let mut deadline = due.map(|at| at + BACKSTOP);
         let mut killed = false;
-        let mut open = [process.stdout.as_ref(), process.stderr.as_ref()];
         loop {
-            let mut polled = vec![PollFd::new(&process.channel, PollFlags::IN)];
-            let wake = if killed { None } else { interrupt.fd() };
-            polled.extend(wake.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-            let first_stream = polled.len();
-            polled.extend(open.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::IN)));
+            let mut polled: [_; 3] = std::array::from_fn(|_| PollFd::new(&process.channel, PollFlags::IN));
+            let mut count = 1;
+            let mut pipes_at = None;
+            if let Some(fd) = pipes.as_ref().and_then(Pipes::fd) {
+                polled[count] = PollFd::from_borrowed_fd(fd, PollFlags::IN);
+                pipes_at = Some(count);
+                count += 1;
+            }
+            if let Some(fd) = interrupt.fd().filter(|_| !killed) {
+                polled[count] = PollFd::from_borrowed_fd(fd, PollFlags::IN);
+                count += 1;
+            }
             let in_time =
-                wait::poll(&mut polled, deadline).map_err(|error| host_error("poll", &error))?;
-            let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
-            drop(polled);
+                wait::poll(&mut polled[..count], deadline).map_err(|error| host_error("poll", &error))?;
             if !in_time {
                 return self.backstop(engine, killed);
             }
-            let mut ready_streams = ready[first_stream..].iter();
-            for (stream, end) in open.iter_mut().enumerate() {
-                if let Some(fd) = *end
-                    && ready_streams.next() == Some(&true)
-                    && output.read(stream, fd, usize::MAX) == Read::End
-                {
-                    *end = None;
-                }
+            let [event, written] =
+                [Some(0), pipes_at].map(|at| at.is_some_and(|at| !polled[at].revents().is_empty()));
+            if let Some(pipes) = pipes.as_mut().filter(|_| written) {
+                pipes.read(output);
             }
-            if ready[0] {
+            if event {
                 match self.receive(&process.channel)? {
                     InitEvent::Started { .. } => {}
                     InitEvent::Failed { stage, errno } => {
                         return if killed { Err(cancelled()) } else { Ok(End::Failed { stage, errno }) };
                     }
                     InitEvent::Exited(exit) => {
-                        take_rest(output, open);
+                        if let Some(pipes) = &mut pipes {
+                            pipes.take_rest(output);
+                        }
                         return self.ended(exit, killed);
                     }
                     other => return Err(self.out_of_turn(&other)),
@@ -242,7 +291,11 @@ impl Sandbox {
         }
         let state = self.state();
         if exit.signal.is_some() && !exit.timed_out && state != SandboxState::Running {
-            return Err(if state == SandboxState::Failed { self.gone() } else { ended_error(&self.id, state) });
+            return Err(if state == SandboxState::Failed {
+                self.gone()
+            } else {
+                ended_error(&self.id, state)
+            });
         }
         Ok(End::Exited(exit))
     }
@@ -269,7 +322,10 @@ impl Sandbox {
         let reason = reason.to_string();
         let reason = reason.split(" (os error").next().unwrap_or_default();
         let refused = |code: Code, message: String| {
-            Error::new(code, message).with("sandbox_id", self.id.as_str()).with("stage", stage).with("errno", errno)
+            Error::new(code, message)
+                .with("sandbox_id", self.id.as_str())
+                .with("stage", stage)
+                .with("errno", errno)
         };
         match (stage, errno) {
             ("execve", libc::ENOENT | libc::ENOTDIR) => {
@@ -299,23 +355,12 @@ impl Sandbox {
     }
 }
 
-/// Takes what is in the pipes at this moment; what background processes write later is not part of the output.
-fn take_rest(output: &mut Output, open: [Option<&OwnedFd>; 2]) {
-    for (stream, fd) in [STDOUT, STDERR].into_iter().zip(open) {
-        let Some(fd) = fd else { continue };
-        let waiting = rustix::io::ioctl_fionread(fd).unwrap_or(0);
-        let mut left = usize::try_from(waiting).unwrap_or(MAX_REST).min(MAX_REST);
-        while left > 0 {
-            match output.read(stream, fd, left) {
-                Read::Some(length) => left -= length,
-                Read::End | Read::Nothing => break,
-            }
-        }
-    }
-}
-
 /// `execute_e2b_process`.
-pub(crate) fn execute(engine: &Engine, request: &ExecuteProcess, token: &CancelToken) -> Result<ProcessResult> {
+pub(crate) fn execute(
+    engine: &Engine,
+    request: &ExecuteProcess,
+    token: &CancelToken,
+) -> Result<ProcessResult> {
     let sandbox = engine.sandbox(&request.sandbox_id)?;
     let execution_id = new_id(IdKind::Execution)?;
     let spec = ProcessSpec {
@@ -369,9 +414,9 @@ pub(crate) fn text(bytes: &[u8]) -> (String, Option<String>) {
 /// `SIGKILL` for 9, and so on.
 pub(crate) fn signal_name(signal: i32) -> String {
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-        "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
     let index = usize::try_from(signal).unwrap_or(0).wrapping_sub(1);
     match NAMES.get(index) {

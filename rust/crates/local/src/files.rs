@@ -174,8 +174,11 @@ impl<'a> Transfer<'a> {
             return Err(cancelled());
         }
         if !in_time {
-            return Err(Error::new(Code::Timeout, format!("the sandbox moved no byte for {} s", PATIENCE.as_secs()))
-                .with("sandbox_id", self.sandbox.id.as_str()));
+            return Err(Error::new(
+                Code::Timeout,
+                format!("the sandbox moved no byte for {} s", PATIENCE.as_secs()),
+            )
+            .with("sandbox_id", self.sandbox.id.as_str()));
         }
         let ready = |index: usize| !polled[index].revents().is_empty();
         Ok((ready(0), streams > 1 && ready(1)))
@@ -235,7 +238,9 @@ impl<'a> Transfer<'a> {
         self.wait(None)?;
         match self.sandbox.receive(&self.channel)? {
             InitEvent::Done { entries, bytes } => Ok(Done { entries, bytes }),
-            InitEvent::Failed { stage, errno } => Err(refused(&stage, errno).with("sandbox_id", self.sandbox.id.as_str())),
+            InitEvent::Failed { stage, errno } => {
+                Err(refused(&stage, errno).with("sandbox_id", self.sandbox.id.as_str()))
+            }
             other => Err(self.sandbox.out_of_turn(&other)),
         }
     }
@@ -280,11 +285,19 @@ fn path_error(argument: &str, path: &str, stage: &str, errno: i32, max_bytes: u6
         }
         libc::ENAMETOOLONG => (Code::InvalidArgument, format!("{path_text} has a part that is too long")),
         libc::EFBIG => (Code::LimitExceeded, format!("{path_text} must be at most {max_bytes} bytes")),
-        libc::ENOSPC | libc::EDQUOT => (Code::LimitExceeded, format!("no room for {path_text}: the sandbox's disk is full")),
-        libc::EACCES | libc::EPERM | libc::EROFS => (Code::PermissionDenied, format!("{path_text} is not accessible to the user of the sandbox")),
-        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE => {
-            (Code::LimitExceeded, format!("the sandbox cannot work on {path_text}: {stage}: {}", io::Error::from_raw_os_error(errno)))
+        libc::ENOSPC | libc::EDQUOT => {
+            (Code::LimitExceeded, format!("no room for {path_text}: the sandbox's disk is full"))
         }
+        libc::EACCES | libc::EPERM | libc::EROFS => {
+            (Code::PermissionDenied, format!("{path_text} is not accessible to the user of the sandbox"))
+        }
+        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE => (
+            Code::LimitExceeded,
+            format!(
+                "the sandbox cannot work on {path_text}: {stage}: {}",
+                io::Error::from_raw_os_error(errno)
+            ),
+        ),
         _ => (Code::Unavailable, format!("{path_text}: {stage}: {}", io::Error::from_raw_os_error(errno))),
     };
     Error::new(code, format!("{argument}: {rule}")).about(argument).with("stage", stage).with("errno", errno)

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use e2bridge_core::Error;
 use e2bridge_core::document::SandboxState;
 use e2bridge_core::request::BuiltinTemplate;
-use e2bridge_core::Error;
 
 use crate::Config;
 use crate::engine::{Engine, prestart};
@@ -136,7 +136,9 @@ impl Pools {
                 }
             }
             let began = Instant::now();
-            let made = engine.launch(template, engine.default_limits(template), None).inspect(|sandbox| prestart(sandbox));
+            let made = engine
+                .launch(template, engine.default_limits(template), None)
+                .inspect(|sandbox| prestart(sandbox));
             let mut pool = self.pool(template);
             match made {
                 Ok(sandbox) => {
@@ -171,7 +173,8 @@ impl Pools {
         for pool in &self.pools {
             let lost: VecDeque<_> = {
                 let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-                let (lost, kept) = pool.ready.drain(..).partition(|sandbox| Arc::ptr_eq(&sandbox.supervisor, dead));
+                let (lost, kept) =
+                    pool.ready.drain(..).partition(|sandbox| Arc::ptr_eq(&sandbox.supervisor, dead));
                 pool.ready = kept;
                 lost
             };

@@ -1,7 +1,7 @@
 //! A sandbox, seen from the library: the control socket of its init, its limits, its life.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -49,8 +49,6 @@ pub(crate) struct Sandbox {
     pub(crate) isolation: Arc<IsolationReport>,
     /// Absolute path, inside, of the template's interpreter; `None` for `base`.
     pub(crate) interpreter: Option<String>,
-    /// Process id of its init, in the supervisor's pid namespace.
-    pub(crate) init_pid: u32,
     /// Its warm interpreters.
     pub(crate) workers: Workers,
     /// The supervisor that made it.
@@ -65,7 +63,6 @@ pub(crate) struct Sandbox {
     /// An execution has ended since the last sample.
     changed: AtomicBool,
     executions: AtomicU64,
-    running: AtomicU32,
 }
 
 /// What a sandbox is from its hand-out on.
@@ -102,7 +99,10 @@ struct Life {
 enum Phase {
     Running,
     /// It is being ended, or was, with the state that it is remembered by.
-    Ended { state: SandboxState, reason: String },
+    Ended {
+        state: SandboxState,
+        reason: String,
+    },
 }
 
 struct Sampling {
@@ -118,7 +118,6 @@ pub(crate) struct Parts {
     pub(crate) limits: SandboxLimits,
     pub(crate) isolation: Arc<IsolationReport>,
     pub(crate) interpreter: Option<String>,
-    pub(crate) init_pid: u32,
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) engine: Weak<Engine>,
     pub(crate) control: OwnedFd,
@@ -135,7 +134,6 @@ impl Sandbox {
             limits: parts.limits,
             isolation: parts.isolation,
             interpreter: parts.interpreter,
-            init_pid: parts.init_pid,
             workers: Workers::default(),
             supervisor: parts.supervisor,
             engine: parts.engine,
@@ -152,7 +150,6 @@ impl Sandbox {
             sampling: Mutex::new(Sampling { last: None, ask_again: made }),
             changed: AtomicBool::new(false),
             executions: AtomicU64::new(0),
-            running: AtomicU32::new(0),
         }
     }
 
@@ -254,7 +251,11 @@ impl Sandbox {
 
     /// The fixed variables of a program, and those of the sandbox.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let directory = self.interpreter.as_deref().and_then(|path| path.rsplit_once('/')).map(|(directory, _)| directory);
+        let directory = self
+            .interpreter
+            .as_deref()
+            .and_then(|path| path.rsplit_once('/'))
+            .map(|(directory, _)| directory);
         let path = match directory {
             Some(directory) if !directory.is_empty() && !PATH.split(':').any(|known| known == directory) => {
                 format!("PATH={directory}:{PATH}")
@@ -360,7 +361,8 @@ impl Sandbox {
         match socket::recv_bytes(channel, &mut buffer) {
             Ok((0, _)) => Err(self.gone()),
             Ok((length, _)) => socket::decode(&buffer[..length]).map_err(|_| {
-                Error::new(Code::Unavailable, "the sandbox's init sent what is no event").with("sandbox_id", self.id.as_str())
+                Error::new(Code::Unavailable, "the sandbox's init sent what is no event")
+                    .with("sandbox_id", self.id.as_str())
             }),
             Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => Err(self.gone()),
             Err(error) => Err(host_error("recvmsg", &error)),
@@ -374,8 +376,8 @@ impl Sandbox {
     pub(crate) fn statistics(&self, patience: Duration) -> Result<Statistics> {
         let deadline = Instant::now() + patience;
         let (channel, far) = channel_pair()?;
-        let request =
-            socket::encode(&InitRequest::Statistics).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        let request = socket::encode(&InitRequest::Statistics)
+            .map_err(|error| Error::internal(format!("encode: {error}")))?;
         self.send_bytes(self.control.as_fd(), &request, &[far.as_fd()], deadline, None)?;
         drop(far);
         match self.await_event(&channel, deadline)? {
@@ -425,7 +427,8 @@ impl Sandbox {
 
     /// The error for an init that does not answer.
     pub(crate) fn unresponsive(&self) -> Error {
-        Error::new(Code::Unavailable, "the sandbox's init does not answer").with("sandbox_id", self.id.as_str())
+        Error::new(Code::Unavailable, "the sandbox's init does not answer")
+            .with("sandbox_id", self.id.as_str())
     }
 
     /// The error of a call whose connection to the inside ended: why the sandbox ended, if it did. One that ended by itself is
@@ -471,13 +474,7 @@ impl Sandbox {
 
     /// Counts an execution from its start to the drop of the answer.
     pub(crate) fn count_execution(&self) -> Counted<'_> {
-        self.running.fetch_add(1, Ordering::Relaxed);
         Counted { sandbox: self }
-    }
-
-    /// Executions and code runs in progress.
-    pub(crate) fn running(&self) -> u32 {
-        self.running.load(Ordering::Relaxed)
     }
 
     /// Processes that the kernel killed because the memory limit was met; `None` without a memory controller. A program that this
@@ -549,7 +546,11 @@ impl Sandbox {
             disk_used_bytes: sample.disk_used_bytes,
             disk_limit_bytes: u64::from(self.limits.disk_mb) << 20,
             uptime_seconds: now.saturating_duration_since(started).as_secs_f64(),
-            remaining_seconds: if alive { deadline.saturating_duration_since(now).as_secs_f64() } else { 0.0 },
+            remaining_seconds: if alive {
+                deadline.saturating_duration_since(now).as_secs_f64()
+            } else {
+                0.0
+            },
             executions: self.executions.load(Ordering::Relaxed),
         }
     }
@@ -625,7 +626,8 @@ pub(crate) fn ended_error(id: &str, state: SandboxState) -> Error {
 /// A channel of a request: our end, which never blocks in a send, and the one that goes along.
 pub(crate) fn channel_pair() -> Result<(OwnedFd, OwnedFd)> {
     let (near, far) = socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
-    rustix::fs::fcntl_setfl(&near, rustix::fs::OFlags::NONBLOCK).map_err(|error| host_error("fcntl", &error.into()))?;
+    rustix::fs::fcntl_setfl(&near, rustix::fs::OFlags::NONBLOCK)
+        .map_err(|error| host_error("fcntl", &error.into()))?;
     Ok((near, far))
 }
 
@@ -637,7 +639,6 @@ pub(crate) struct Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.sandbox.executions.fetch_add(1, Ordering::Relaxed);
-        self.sandbox.running.fetch_sub(1, Ordering::Relaxed);
         self.sandbox.changed.store(true, Ordering::Release);
     }
 }

@@ -134,7 +134,9 @@ fn candidates(
     if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
         return match path.into_string() {
             Ok(text) if text.starts_with('/') => Ok(vec![text]),
-            _ => Err(Error::invalid(key, format!("the variable {variable} must be an absolute path in UTF-8"))),
+            _ => {
+                Err(Error::invalid(key, format!("the variable {variable} must be an absolute path in UTF-8")))
+            }
         };
     }
     let path = env::var_os("PATH").unwrap_or_default();

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use e2bridge_core::id::push_random;
 use e2bridge_core::{Code, Error, Result};
-use e2bridge_protocol::supervisor::{Failure, FailureKind, Start, Started, SupervisorReply, SupervisorRequest};
+use e2bridge_protocol::supervisor::{
+    Failure, FailureKind, Start, Started, SupervisorReply, SupervisorRequest,
+};
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
@@ -59,10 +61,10 @@ impl Supervisor {
     pub(crate) fn start_unless(settings: &Settings, interrupt: Option<&Interrupt<'_>>) -> Result<Self> {
         let runtime_directory = settings.prepare_runtime_directory()?;
         let program = sealed_copy()?;
-        let (ours, theirs) =
-            socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
+        let (ours, theirs) = socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
         // Nobody waits in a send: a supervisor that reads no more must not hold the caller beyond its deadline.
-        rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK).map_err(|error| host_error("fcntl", &error.into()))?;
+        rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)
+            .map_err(|error| host_error("fcntl", &error.into()))?;
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| host_error("open /dev/null", &error.into()))?;
         let process = sys::start_program(&program, c"e2bridge-supervisor", &theirs, &null)
@@ -145,7 +147,12 @@ impl Supervisor {
                     self.wait(self.socket.as_fd(), PollFlags::OUT, deadline, interrupt)?;
                 }
                 // Descriptors in flight are bounded per user; and the host may be out of memory.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ETOOMANYREFS | libc::ENOMEM | libc::ENOBUFS)) => {
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::ETOOMANYREFS | libc::ENOMEM | libc::ENOBUFS)
+                    ) =>
+                {
                     return Err(host_error("sendmsg", &error));
                 }
                 Err(_) => return Err(self.died()),
@@ -186,7 +193,10 @@ impl Supervisor {
         };
         if !in_time {
             let seconds = patience.as_secs_f64();
-            return Err(Error::new(Code::Unavailable, format!("the supervisor did not answer a probe within {seconds} s")));
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("the supervisor did not answer a probe within {seconds} s"),
+            ));
         }
         let took = asked.elapsed();
         if self.is_dead() {
@@ -206,10 +216,7 @@ impl Supervisor {
         deadline: Instant,
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<()> {
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(fd, events),
-            PollFd::new(&self.pidfd, PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::from_borrowed_fd(fd, events), PollFd::new(&self.pidfd, PollFlags::IN)];
         fds.extend(interrupt.and_then(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let in_time = wait::poll(&mut fds, Some(deadline)).map_err(|error| host_error("poll", &error))?;
         // What has arrived counts, also when the supervisor has died or the call was cancelled since.
@@ -251,10 +258,10 @@ impl Supervisor {
     /// Lets it end everything, then ends it; returns when it has ended. Idempotent.
     pub(crate) fn stop(&self) {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-        let _ = wait::poll(
-            &mut [PollFd::new(&self.pidfd, PollFlags::IN)],
-            Some(Instant::now() + STOP_PATIENCE),
-        );
+        // One that somebody has stopped cleans up all the same.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::CONT);
+        let _ =
+            wait::poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(Instant::now() + STOP_PATIENCE));
         self.kill();
     }
 }

@@ -45,7 +45,8 @@ pub(crate) fn start_program(
     null: &OwnedFd,
 ) -> Result<Started, (&'static str, io::Error)> {
     // Numbers above those that the child assigns, so that no dup2 of it hits one that it still needs.
-    let above = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 10).map_err(|error| ("fcntl", error.into()));
+    let above =
+        |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 10).map_err(|error| ("fcntl", error.into()));
     let (program, control, null) = (above(program)?, above(control)?, above(null)?);
     let mut plan = Plan {
         program: program.as_raw_fd(),

@@ -132,7 +132,12 @@ pub(crate) struct Sample {
 
 impl Sample {
     /// Reads the cgroups and adds what init said, which fills in for controllers that are not there.
-    pub(crate) fn take(usage: &Usage, inside: Option<&Statistics>, before: Option<&Sample>, start: Instant) -> Self {
+    pub(crate) fn take(
+        usage: &Usage,
+        inside: Option<&Statistics>,
+        before: Option<&Sample>,
+        start: Instant,
+    ) -> Self {
         let taken = Instant::now();
         let cpu_us = usage.cpu_us().or_else(|| inside.map(|inside| inside.cpu_us));
         let (earlier, earlier_cpu) = match before {
@@ -156,7 +161,9 @@ impl Sample {
             cpu_us,
             cpu_percent,
             memory_bytes,
-            memory_peak_bytes: usage.peak_bytes().max(memory_bytes.filter(|_| usage.cgroups.memory.is_some())),
+            memory_peak_bytes: usage
+                .peak_bytes()
+                .max(memory_bytes.filter(|_| usage.cgroups.memory.is_some())),
             processes: usage.processes().or_else(|| inside.map(|inside| u64::from(inside.processes))),
             disk_used_bytes: match inside {
                 Some(inside) => Some(inside.disk_used_bytes),
@@ -218,8 +225,12 @@ mod tests {
         let usage = Usage::new(Cgroups::default());
         let start = Instant::now();
         let none = Sample::take(&usage, None, None, start);
-        assert_eq!((none.memory_bytes, none.cpu_us, none.processes, none.disk_used_bytes), (None, None, None, None));
-        let inside = Statistics { disk_used_bytes: 1, processes: 2, cpu_us: 3, rss_bytes: 4, ..Statistics::default() };
+        assert_eq!(
+            (none.memory_bytes, none.cpu_us, none.processes, none.disk_used_bytes),
+            (None, None, None, None)
+        );
+        let inside =
+            Statistics { disk_used_bytes: 1, processes: 2, cpu_us: 3, rss_bytes: 4, ..Statistics::default() };
         let sample = Sample::take(&usage, Some(&inside), Some(&none), start);
         assert_eq!(
             (sample.memory_bytes, sample.cpu_us, sample.processes, sample.disk_used_bytes),

@@ -22,11 +22,16 @@ fn a_line_goes_through_a_shell_and_a_list_does_not() {
 fn a_program_starts_as_the_contract_says() {
     let Some(engine) = open() else { return };
     let id = create(&engine).sandbox_id;
-    let result = sh(&engine, &id, "id -un; id -u; id -g; pwd; umask; readlink /proc/self/fd/0; echo $(ls /proc/self/fd)");
+    let result = sh(
+        &engine,
+        &id,
+        "id -un; id -u; id -g; pwd; umask; readlink /proc/self/fd/0; echo $(ls /proc/self/fd)",
+    );
     // `ls` has the directory open as 3.
     let expected = ["user", "1000", "1000", "/home/user", "0022", "/dev/null", "0 1 2 3"];
     assert_eq!(result.stdout.lines().collect::<Vec<_>>(), expected);
-    let mut environment: Vec<String> = run(&engine, &id, "env", &[]).stdout.lines().map(str::to_owned).collect();
+    let mut environment: Vec<String> =
+        run(&engine, &id, "env", &[]).stdout.lines().map(str::to_owned).collect();
     environment.sort();
     let sandbox_id = format!("E2B_SANDBOX_ID={id}");
     let expected = [
@@ -73,7 +78,11 @@ fn what_cannot_be_executed_says_why() {
     ] {
         let result = run(&engine, &id, program, &["x"]);
         assert_eq!(result.exit_code, code, "{program}: {result:?}");
-        assert!(result.stderr.contains(program) && result.stderr.contains(words), "{program}: {}", result.stderr);
+        assert!(
+            result.stderr.contains(program) && result.stderr.contains(words),
+            "{program}: {}",
+            result.stderr
+        );
         assert_eq!(result.output, result.stderr);
     }
     sh(&engine, &id, "printf 'garbage' >g; chmod +x g");
@@ -113,7 +122,11 @@ fn execute_returns_when_the_program_ends_and_leaves_the_background_alone() {
     let id = create(&engine).sandbox_id;
     let began = Instant::now();
     // It holds both streams open and goes on writing.
-    let result = sh(&engine, &id, "(while sleep 0.05; do echo tick; echo tock >&2; date >>beats; done) & echo started");
+    let result = sh(
+        &engine,
+        &id,
+        "(while sleep 0.05; do echo tick; echo tock >&2; date >>beats; done) & echo started",
+    );
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert!(result.stdout.starts_with("started\n"), "{result:?}");
     eventually(Duration::from_secs(5), "the background goes on", || {
@@ -125,11 +138,24 @@ fn execute_returns_when_the_program_ends_and_leaves_the_background_alone() {
 fn streams_are_told_apart_and_put_in_order() {
     let Some(engine) = open() else { return };
     let id = create(&engine).sandbox_id;
-    let result =
-        sh(&engine, &id, "echo a; sleep 0.05; echo b >&2; sleep 0.05; echo c; sleep 0.05; echo d >&2; exit 4");
+    let result = sh(
+        &engine,
+        &id,
+        "echo a; sleep 0.05; echo b >&2; sleep 0.05; echo c; sleep 0.05; echo d >&2; exit 4",
+    );
     assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("a\nc\n", "b\nd\n"));
     assert_eq!(result.output, "a\nb\nc\nd\n");
     assert_eq!((result.stdout_bytes, result.stderr_bytes, result.exit_code), (4, 4, 4));
+}
+
+#[test]
+fn what_is_written_at_once_to_both_streams_keeps_its_order() {
+    let Some(engine) = open() else { return };
+    let id = create(&engine).sandbox_id;
+    for _ in 0..100 {
+        assert_eq!(sh(&engine, &id, "echo out; echo err >&2").output, "out\nerr\n");
+        assert_eq!(sh(&engine, &id, "echo err >&2; echo out").output, "err\nout\n");
+    }
 }
 
 #[test]
@@ -171,7 +197,8 @@ fn bytes_that_are_no_text_come_exactly_too() {
 fn without_capture_nothing_is_kept() {
     let Some(engine) = open() else { return };
     let id = create(&engine).sandbox_id;
-    let request = ExecuteProcess::new(&id, "echo out; echo err >&2; exit 5", None, None, Some(false)).unwrap();
+    let request =
+        ExecuteProcess::new(&id, "echo out; echo err >&2; exit 5", None, None, Some(false)).unwrap();
     let result = engine.execute_process(&request, &CancelToken::new()).unwrap();
     assert_eq!((result.exit_code, result.stdout_bytes, result.stderr_bytes), (5, 0, 0));
     assert!(result.output.is_empty() && result.stdout.is_empty() && result.stderr.is_empty());

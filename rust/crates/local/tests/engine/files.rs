@@ -32,7 +32,10 @@ fn what_is_written_is_what_is_read() {
         write(&engine, &id, path, content).unwrap();
         assert!(read(&engine, &id, path).unwrap() == content, "{path}");
     }
-    assert_eq!(sh(&engine, &id, "stat -c '%U %a' text; sha1sum </dev/null >/dev/null; wc -c </data/large").stdout, format!("user 644\n{}\n", large.len()));
+    assert_eq!(
+        sh(&engine, &id, "stat -c '%U %a' text; sha1sum </dev/null >/dev/null; wc -c </data/large").stdout,
+        format!("user 644\n{}\n", large.len())
+    );
     write(&engine, &id, "text", b"anew").unwrap();
     assert_eq!(read(&engine, &id, "text").unwrap(), b"anew");
 }
@@ -41,7 +44,11 @@ fn what_is_written_is_what_is_read() {
 fn what_is_no_regular_file_is_an_error_at_once() {
     let Some(engine) = open() else { return };
     let id = create(&engine).sandbox_id;
-    sh(&engine, &id, "mkfifo fifo; mkdir dir; ln -s loop loop; echo secret >locked; chmod 0 locked; truncate -s 1T sparse || true");
+    sh(
+        &engine,
+        &id,
+        "mkfifo fifo; mkdir dir; ln -s loop loop; echo secret >locked; chmod 0 locked; truncate -s 1T sparse || true",
+    );
     let began = Instant::now();
     for (path, code) in [
         ("missing", Code::NotFound),

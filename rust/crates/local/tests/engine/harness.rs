@@ -40,7 +40,11 @@ struct Residue {
 
 impl Residue {
     fn now() -> Self {
-        Self { descendants: descendants(std::process::id()), descriptors: entries("/proc/self/fd"), threads: threads() }
+        Self {
+            descendants: descendants(std::process::id()),
+            descriptors: entries("/proc/self/fd"),
+            threads: threads(),
+        }
     }
 }
 
@@ -69,7 +73,10 @@ pub(crate) fn open_with(config: Config) -> Option<Fixture> {
     match attempt {
         Ok(backend) => Some(Fixture { backend: Some(backend), before, _turn: turn }),
         Err(error) => {
-            assert!(std::env::var("E2B_TESTS_REQUIRED").as_deref() != Ok("1"), "no engine on this host: {error}");
+            assert!(
+                std::env::var("E2B_TESTS_REQUIRED").as_deref() != Ok("1"),
+                "no engine on this host: {error}"
+            );
             eprintln!("skipped: no engine on this host: {error}");
             None
         }
@@ -117,7 +124,9 @@ fn groups_of(supervisor: u32) -> Vec<String> {
         if held {
             groups.push(record.path().display().to_string());
             let text = fs::read_to_string(record.path()).unwrap_or_default();
-            groups.extend(text.split('"').filter(|part| part.starts_with("/sys/fs/cgroup/")).map(str::to_owned));
+            groups.extend(
+                text.split('"').filter(|part| part.starts_with("/sys/fs/cgroup/")).map(str::to_owned),
+            );
         }
     }
     groups

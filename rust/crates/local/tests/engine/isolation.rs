@@ -24,6 +24,10 @@ fn the_host_is_out_of_sight() {
     let id = create(&engine).sandbox_id;
     let marker = tempfile::NamedTempFile::new().unwrap();
     let path = marker.path().display();
-    let result = sh(&engine, &id, &format!("ls {path}; cat /etc/shadow; touch /usr/x /etc/x; ls /root; cat /proc/1/environ; hostname"));
+    let result = sh(
+        &engine,
+        &id,
+        &format!("ls {path}; cat /etc/shadow; touch /usr/x /etc/x; ls /root; cat /proc/1/environ; hostname"),
+    );
     assert_eq!(result.stdout, "e2bridge\n", "{result:?}");
 }

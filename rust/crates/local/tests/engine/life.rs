@@ -8,7 +8,9 @@ use e2bridge_core::document::SandboxState;
 use e2bridge_core::request::{CreateSandbox, ExecuteProcess};
 use e2bridge_core::{Backend, CancelToken, Code};
 
-use crate::harness::{create, eventually, facts, ids, open, open_without_pools, request, sh, state, try_sh, write};
+use crate::harness::{
+    create, eventually, facts, ids, open, open_without_pools, request, sh, state, try_sh, write,
+};
 
 #[test]
 fn a_sandbox_lives_from_create_to_terminate() {
@@ -16,7 +18,10 @@ fn a_sandbox_lives_from_create_to_terminate() {
     let created = create(&engine);
     let id = created.sandbox_id.as_str();
     assert!(id.starts_with("sb_") && id.len() >= 23, "{id}");
-    assert_eq!((created.status, created.template.as_str(), created.timeout), (SandboxState::Running, "base", 3_600));
+    assert_eq!(
+        (created.status, created.template.as_str(), created.timeout),
+        (SandboxState::Running, "base", 3_600)
+    );
     assert_eq!((created.limits.memory_mb, created.limits.cpu_count, created.limits.disk_mb), (512, 1, 256));
     assert_eq!(created.isolation.tier, "full");
     assert_eq!(engine.live_sandboxes(), 1);
@@ -139,7 +144,11 @@ fn terminate_lets_programs_end_by_themselves_unless_forced() {
     for force in [false, true] {
         let id = create(&engine).sandbox_id;
         // One that ends 200 ms after it was asked to.
-        sh(&engine, &id, "(trap 'sleep 0.2; exit 0' TERM; touch ready; while :; do sleep 0.05; done) >/dev/null 2>&1 &");
+        sh(
+            &engine,
+            &id,
+            "(trap 'sleep 0.2; exit 0' TERM; touch ready; while :; do sleep 0.05; done) >/dev/null 2>&1 &",
+        );
         eventually(Duration::from_secs(5), "ready", || sh(&engine, &id, "test -e ready").exit_code == 0);
         let terminated = engine.terminate_sandbox(&id, force).unwrap();
         assert_eq!(terminated.forced, force);
@@ -171,7 +180,9 @@ fn of_two_terminates_at_the_same_time_one_ends_it_and_none_hangs() {
                     Ok(_) => {
                         done.fetch_add(1, Ordering::SeqCst);
                     }
-                    Err(error) => assert_eq!(facts(&error), (Code::NotFound, Some("sandbox_id"), Some("terminated"))),
+                    Err(error) => {
+                        assert_eq!(facts(&error), (Code::NotFound, Some("sandbox_id"), Some("terminated")))
+                    }
                 });
             }
         });

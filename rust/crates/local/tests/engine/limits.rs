@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use e2bridge_core::request::{CreateSandbox, ExecuteProcess};
-use e2bridge_core::{Backend, CancelToken};
+use e2bridge_core::{Backend, CancelToken, Code};
 use e2bridge_local::LocalBackend;
 
-use crate::harness::{create, open, sh, try_sh};
+use crate::harness::{create, open, open_without_pools, sh, try_sh};
 
 fn create_with(engine: &LocalBackend, memory_mb: i64, cpus: i64) -> String {
     let request = CreateSandbox::new("limited", None, None, Some(memory_mb), Some(cpus)).unwrap();
@@ -46,7 +46,11 @@ fn files_count_as_memory_and_are_bounded_before_it() {
     assert!(!result.out_of_memory);
     let written: u64 = result.stdout.lines().last().unwrap().trim().parse().unwrap();
     assert!(written <= 32 << 20, "{written}");
-    let many = sh(&engine, &id, "rm big; i=0; while [ $i -lt 20000 ] && true >f$i; do i=$((i+1)); done 2>/dev/null; echo $i");
+    let many = sh(
+        &engine,
+        &id,
+        "rm big; i=0; while [ $i -lt 20000 ] && true >f$i; do i=$((i+1)); done 2>/dev/null; echo $i",
+    );
     let made: u64 = many.stdout.trim().parse().unwrap();
     assert!((500..10_000).contains(&made), "{made} files");
 }
@@ -61,7 +65,8 @@ fn one_processor_is_one_processor() {
     assert!(result.timed_out);
     let cpu = engine.sandbox_status(&id).unwrap().metrics.cpu_seconds.unwrap();
     assert!(cpu <= wall * 1.15, "{cpu} s of processor time in {wall} s");
-    assert!(cpu >= wall * 0.3, "{cpu} s of processor time in {wall} s: the program hardly ran");
+    // Others may use the host's processors meanwhile.
+    assert!(cpu >= wall * 0.05, "{cpu} s of processor time in {wall} s: the program hardly ran");
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn a_sandbox_without_processes_left_says_so_and_recovers() {
     let request = ExecuteProcess::new(&id, "true", None, Some(5), None).unwrap();
     // Either there is just room for one more, or the limit is named.
     if let Err(error) = engine.execute_process(&request, &CancelToken::new()) {
-        assert_eq!(error.code(), e2bridge_core::Code::LimitExceeded, "{error}");
+        assert_eq!(error.code(), Code::LimitExceeded, "{error}");
     }
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(sh(&engine, &id, "echo again").stdout, "again\n");
@@ -118,4 +123,55 @@ fn figures_follow_what_happens() {
     assert_eq!(again.sampled_at, third.sampled_at);
     std::thread::sleep(Duration::from_millis(120));
     assert_ne!(engine.sandbox_status(&id).unwrap().sampled_at, third.sampled_at);
+}
+
+#[test]
+fn the_least_memory_of_each_template_is_enough_to_start() {
+    let Some(engine) = open_without_pools() else { return };
+    for (template, memory, line) in [
+        ("base", 16, "echo up"),
+        ("python", 32, "python3 -c 'print(\"up\")'"),
+        ("node", 64, "node -e 'console.log(\"up\")'"),
+    ] {
+        let request = CreateSandbox::new("least", Some(template), None, Some(memory), None).unwrap();
+        match engine.create_sandbox(&request, &CancelToken::new()) {
+            Ok(created) => assert_eq!(sh(&engine, &created.sandbox_id, line).stdout, "up\n", "{template}"),
+            Err(error) => {
+                assert_eq!(error.code(), Code::Unsupported, "{error}");
+                eprintln!("skipped {template}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_descriptors_calls_fail_and_the_engine_lives() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Some(engine) = open_without_pools() else { return };
+    let id = create(&engine).sandbox_id;
+    let before = getrlimit(Resource::Nofile);
+    let open_now = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    let mut refused = 0;
+    for room in 0..12 {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(open_now + room), maximum: before.maximum })
+            .unwrap();
+        let created = engine
+            .create_sandbox(&CreateSandbox::new("x", None, None, None, None).unwrap(), &CancelToken::new());
+        let executed = try_sh(&engine, &id, "true", 5);
+        setrlimit(Resource::Nofile, before).unwrap();
+        match created {
+            Ok(created) => drop(engine.terminate_sandbox(&created.sandbox_id, true).unwrap()),
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.code(), Code::LimitExceeded, "{error}");
+                assert!(error.message().contains("open files"), "{error}");
+            }
+        }
+        if let Err(error) = executed {
+            assert_eq!(error.code(), Code::LimitExceeded, "{error}");
+        }
+    }
+    assert!(refused > 0);
+    assert_eq!(sh(&engine, &id, "echo on").stdout, "on\n");
+    assert_eq!(engine.live_sandboxes(), 1);
 }
