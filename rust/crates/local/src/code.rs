@@ -40,6 +40,7 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
     } else {
         let interrupt = engine.wakeups.watch(token)?;
         let worker_request = WorkerRequest {
+            run: worker::next_run(),
             code: request.code.clone(),
             stateless: request.context.is_none(),
             timeout_ms: u64::from(request.timeout_seconds) * 1_000,
@@ -85,7 +86,11 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// The worker's reply; or, where there is none, what its end means.
-    pub(crate) fn of(interpreter: Interpreter, run: Run) -> Self {
+    pub(crate) fn of(interpreter: Interpreter, mut run: Run) -> Self {
+        // Node keeps to a limit of its own, below the sandbox's, and ends when it reaches that.
+        if interpreter == Interpreter::Node && matches!(run.end, RunEnd::Exited(_)) {
+            run.out_of_memory |= lossy(&run.output, STDERR).contains("JavaScript heap out of memory");
+        }
         let mut reply = match run.end {
             RunEnd::Replied(reply) => *reply,
             RunEnd::TimedOut => WorkerReply { timed_out: true, ..WorkerReply::default() },

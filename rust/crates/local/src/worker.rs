@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,12 @@ impl Interpreter {
 /// Node's limit of its heap: three quarters of the sandbox's memory, for it needs some beside it.
 pub(crate) fn heap_option(sandbox: &Sandbox) -> String {
     format!("--max-old-space-size={}", (sandbox.limits.memory_mb / 4 * 3).max(16))
+}
+
+/// A number for a run, which its reply must repeat.
+pub(crate) fn next_run() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// Memory that the embedded engine may use, bytes: a little less than the sandbox's, so that the code gets an exception before the
@@ -293,7 +300,7 @@ pub(crate) fn run(
     };
     // One that ended while it was idle (the code it ran before may have seen to that) is not handed to the next run.
     if let Some(worker) = &mut taken
-        && worker.has_ended(sandbox)
+        && worker.is_unusable(sandbox)
     {
         taken = None;
     }
@@ -341,8 +348,12 @@ impl Worker {
         Ok(Self { interpreter, process, socket })
     }
 
-    /// True when it has ended, as far as init has told.
-    fn has_ended(&mut self, sandbox: &Sandbox) -> bool {
+    /// True when it has ended, as far as init has told, or says something unasked: code that wrote a reply of its own is followed
+    /// by the real one, which is no answer to the next request.
+    fn is_unusable(&mut self, sandbox: &Sandbox) -> bool {
+        if wait::ready(&self.socket, PollFlags::IN) {
+            return true;
+        }
         while wait::ready(&self.process.channel, PollFlags::IN) {
             if !matches!(self.event(sandbox), Ok(None)) {
                 return true;
@@ -423,6 +434,11 @@ impl Worker {
             if ready[1].intersects(PollFlags::IN) {
                 match reply.receive(&self.socket) {
                     Received::Part => {}
+                    // A shell is not told the number.
+                    Received::Whole(reply) if reply.run != request.run && self.interpreter != Interpreter::Shell => {
+                        self.end(engine, sandbox, output)?;
+                        return Ok((RunEnd::Garbled, After::Gone));
+                    }
                     Received::Whole(reply) => {
                         self.take_rest(output);
                         let after = self.settle(engine, sandbox, &reply, output)?;

@@ -17,6 +17,8 @@ pub const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 /// One run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkerRequest {
+    /// Number of the run, which the reply repeats: what code writes to the socket itself is no reply then.
+    pub run: u64,
     /// The code.
     pub code: String,
     /// True: fresh globals, environment, cwd, descriptors and builtins. False: this worker belongs to one context and keeps them.
@@ -46,6 +48,9 @@ pub struct WorkerCall {
 /// Outcome of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WorkerReply {
+    /// As in the request; 0 from a shell, which is not told.
+    #[serde(default)]
+    pub run: u64,
     /// What was printed, where the pipes do not carry it.
     #[serde(default)]
     pub stdout: String,

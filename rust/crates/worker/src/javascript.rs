@@ -35,6 +35,7 @@ pub(crate) fn prewarm() {
     // A realm that is thrown away pays for what the first run of a process pays once: code pages, the allocator, lazy tables.
     if let Ok(realm) = Realm::new() {
         drop(realm.run(&WorkerRequest {
+            run: 0,
             code: WARM_UP_CODE.to_owned(),
             stateless: true,
             timeout_ms: WARM_UP.0,
@@ -70,7 +71,7 @@ pub(crate) fn serve(socket: OwnedFd) {
         });
         // What was torn out of the middle of its work is not taken apart, but left to the end of the process.
         let spent = defect || outcome.timed_out || request.stateless && outcome.out_of_memory;
-        let reply = Reply::new(&outcome, spent);
+        let reply = Reply::new(request.run, &outcome, spent);
         let sent = channel.send(|buffer| {
             // Writing into memory does not fail, and the reply is made of texts and numbers alone.
             let _ = serde_json::to_writer(buffer, &reply);
@@ -92,6 +93,7 @@ pub(crate) fn serve(socket: OwnedFd) {
 /// [`e2bridge_protocol::worker::WorkerReply`] as it is written: JSON texts go in as they are.
 #[derive(Serialize)]
 struct Reply<'a> {
+    run: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     stdout: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -120,13 +122,14 @@ struct ReplyError<'a> {
 }
 
 impl<'a> Reply<'a> {
-    fn new(outcome: &'a Outcome, spent: bool) -> Reply<'a> {
+    fn new(run: u64, outcome: &'a Outcome, spent: bool) -> Reply<'a> {
         let results = outcome.results.iter().map(|result| ReplyOutput {
             text: &result.text,
             json: result.json.as_deref().and_then(|json| serde_json::from_str(json).ok()),
             is_main_result: result.is_main_result,
         });
         Reply {
+            run,
             stdout: &outcome.stdout,
             stderr: &outcome.stderr,
             dropped_bytes: outcome.dropped_bytes,

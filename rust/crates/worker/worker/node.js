@@ -1,7 +1,7 @@
 // Runs code in Node.js for a caller at the other end of descriptor 3.
 //
-// Messages are JSON in UTF-8 behind their length as four bytes, little endian. A request is {code, stateless, timeout_ms,
-// max_output_bytes}; the reply is {result, results, error, timed_out, out_of_memory, spent, dropped_bytes}. What the code prints goes
+// Messages are JSON in UTF-8 behind their length as four bytes, little endian. A request is {run, code, stateless, timeout_ms,
+// max_output_bytes}; the reply is {run, result, results, error, timed_out, out_of_memory, spent, dropped_bytes}. What the code prints goes
 // to descriptors 1 and 2 and is there before the reply.
 //
 // The result is the value of the last expression, awaited when it is a promise: a string as it is, anything else as util.inspect
@@ -436,7 +436,7 @@ function start(request) {
     place = shared ??= makeContext();
   }
   run = {
-    stateless: request.stateless, code: request.code, timeout: request.timeout_ms,
+    number: request.run, stateless: request.stateless, code: request.code, timeout: request.timeout_ms,
     settled: false, failed: false, value: undefined, error: null, exit: null, timedOut: false,
     results: [], room: MAX_RESULTS, dropped: 0, deadline: null, ending: false,
   };
@@ -558,7 +558,7 @@ function finish() {
   const outOfMemory = error !== null && error.startsWith('{"name":"RangeError","value":"Array buffer allocation failed"');
   const spent = run.timedOut || (run.stateless && leavesTraces());
   let text =
-    `{"result":${result},"results":[${run.results.join()}],"error":${error},"timed_out":${run.timedOut},` +
+    `{"run":${run.number},"result":${result},"results":[${run.results.join()}],"error":${error},"timed_out":${run.timedOut},` +
     `"out_of_memory":${outOfMemory},"spent":${spent},"dropped_bytes":${run.dropped}}`;
   // No UTF-8 text can hold half surrogate pairs.
   if (text.includes('\\ud')) text = text.replace(/\\(?:\\|ud[89a-f][0-9a-f]{2})/g, (escape) => (escape === '\\\\' ? escape : '\\ufffd'));

@@ -1,7 +1,7 @@
 """Runs code in CPython for a caller at the other end of descriptor 3.
 
-Messages are JSON in UTF-8 behind their length as four bytes, little endian. A request is {code, stateless, timeout_ms,
-max_output_bytes}; the reply is {result, results, error, timed_out, out_of_memory, spent, dropped_bytes}. What the code prints goes to
+Messages are JSON in UTF-8 behind their length as four bytes, little endian. A request is {run, code, stateless, timeout_ms,
+max_output_bytes}; the reply is {run, result, results, error, timed_out, out_of_memory, spent, dropped_bytes}. What the code prints goes to
 descriptors 1 and 2 and is there before the reply.
 
 The result is the value of the last expression: a string as it is, anything else as repr() shows it, nothing for None. Code may await at
@@ -348,7 +348,8 @@ def run(request):
         result = error = "null"
         State.results = [one for one in State.results if not one.endswith('"is_main_result":true}')]
     spent = stateless and (State.timed_out or out_of_memory or leaves_traces())
-    return '{"result":%s,"results":[%s],"error":%s,"timed_out":%s,"out_of_memory":%s,"spent":%s,"dropped_bytes":%d}' % (
+    return '{"run":%d,"result":%s,"results":[%s],"error":%s,"timed_out":%s,"out_of_memory":%s,"spent":%s,"dropped_bytes":%d}' % (
+        request["run"],
         result,
         ",".join(State.results),
         error,
@@ -647,7 +648,7 @@ def main():
     open_streams()
     builtins.display = display
     # A first run pays for what is set up lazily.
-    run({"code": "import random\nx = [n * 2 for n in range(3)]\nstr(x)", "stateless": False, "timeout_ms": 1000})
+    run({"code": "import random\nx = [n * 2 for n in range(3)]\nstr(x)", "stateless": False, "timeout_ms": 1000, "run": 0})
     State.module = new_main()
     State.results = []
     signal.signal(signal.SIGINT, signal.default_int_handler)

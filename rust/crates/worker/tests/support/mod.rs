@@ -15,6 +15,7 @@ pub const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 
 pub fn request(code: &str) -> WorkerRequest {
     WorkerRequest {
+        run: 7,
         code: code.to_owned(),
         stateless: true,
         timeout_ms: 10_000,
@@ -121,6 +122,7 @@ impl Worker {
     pub fn run(&mut self, request: &WorkerRequest) -> WorkerReply {
         self.send(request).expect("the harness works");
         let mut reply = self.receive().expect("the harness works");
+        assert_eq!(reply.run, request.run);
         reply.stdout.push_str(&drain(self.stdout.as_mut()));
         reply.stderr.push_str(&drain(self.stderr.as_mut()));
         reply
