@@ -163,22 +163,84 @@ fn a_caller_that_goes_away_leaves_no_sandbox() {
 
 #[test]
 fn a_dead_zygote_takes_its_sandboxes_and_is_replaced() {
-    if !crate::support::privileged() {
-        return crate::support::skip("only root may look for and signal the zygote in every case");
-    }
     let mut engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    let zygote = descendants(engine.child.id())[0];
-    let pid = rustix::process::Pid::from_raw(i32::try_from(zygote).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    signal_zygote(&engine, rustix::process::Signal::KILL);
     assert!(readable(&sandbox.control, Duration::from_secs(10)));
     eventually("the sandbox outlives its zygote", || !sandbox.alive());
     let next = engine.create(Template::Base);
     assert_eq!(next.print("echo new"), "new");
-    // A stopped zygote is found out by its silence; what exists is still ended.
-    assert!(matches!(engine.kill(next.number), SupervisorReply::Killed));
     engine.close();
     assert!(engine.cgroups().is_empty());
+}
+
+fn signal_zygote(engine: &Engine, signal: rustix::process::Signal) {
+    let zygote = descendants(engine.child.id())[0];
+    let pid = rustix::process::Pid::from_raw(i32::try_from(zygote).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn a_stopped_zygote_is_found_out_and_replaced() {
+    let mut engine = Engine::start();
+    let (one, two) = (engine.create(Template::Base), engine.create(Template::Base));
+    signal_zygote(&engine, rustix::process::Signal::STOP);
+    // What exists can still be used and ended.
+    assert_eq!(two.print("echo runs"), "runs");
+    assert!(matches!(engine.kill(one.number), SupervisorReply::Killed));
+    let failure = engine.try_create(Template::Base, LIMITS).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unavailable, "{failure:?}");
+    assert!(failure.message.contains("no answer"), "{failure:?}");
+    assert_eq!(engine.create(Template::Base).print("echo new"), "new");
+    engine.close();
+    assert!(engine.cgroups().is_empty());
+}
+
+#[test]
+fn a_storm_of_creates_and_kills_leaves_nothing() {
+    let mut engine = Engine::start();
+    let limits = e2bridge_protocol::supervisor::Limits { memory_bytes: 16 << 20, ..LIMITS };
+    drop(engine.create(Template::Base));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for round in 0..40 {
+                    let pending = engine.create_later(Template::Base, limits);
+                    let number = pending.number;
+                    match (thread + round) % 4 {
+                        // Ended while it is made, by its end of the socket, by a kill, by two kills.
+                        0 => {
+                            engine.kill(number);
+                            drop(pending.wait());
+                        }
+                        1 => drop(pending.wait().unwrap()),
+                        2 => {
+                            let sandbox = pending.wait().unwrap();
+                            assert!(sandbox.statistics().is_some());
+                            assert!(matches!(engine.kill(number), SupervisorReply::Killed));
+                            assert!(!sandbox.alive());
+                        }
+                        _ => {
+                            let sandbox = pending.wait().unwrap();
+                            let kill = SupervisorRequest::Kill { sandbox: number };
+                            let first = crate::support::ask_later(engine.library(), &kill, None);
+                            assert!(matches!(engine.kill(number), SupervisorReply::Killed));
+                            assert!(!sandbox.alive());
+                            assert!(matches!(crate::support::wait(first), Some(SupervisorReply::Killed)));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    eventually("processes are left", || descendants(engine.child.id()).len() == 1);
+    eventually("descriptors are left", || {
+        fs::read_dir(format!("/proc/{}/fd", engine.child.id())).map_or(0, Iterator::count) < 12
+    });
+    assert_eq!(engine.create(Template::Base).print("echo calm"), "calm");
+    assert_eq!(engine.close(), Some(0));
+    assert!(engine.cgroups().is_empty() && engine.records().is_empty());
 }
 
 #[test]
