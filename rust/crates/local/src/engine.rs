@@ -262,7 +262,7 @@ impl Engine {
         let limits = self.limits(template.base(), request.memory_mb, request.cpu_count)?;
         template.check_fits(u64::from(limits.disk_mb) << 20, inodes(limits.disk_mb))?;
         let pooled = if limits == self.default_limits(template.base()) {
-            self.pools.take(template.base(), options.env.is_empty())
+            self.take_ready(template.base(), options.env.is_empty())
         } else {
             None
         };
@@ -287,6 +287,17 @@ impl Engine {
             self.background.wake();
         }
         Ok(sandbox)
+    }
+
+    /// One out of the pool that still lives: its end may not have been noticed yet.
+    fn take_ready(&self, template: BuiltinTemplate, usual_environment: bool) -> Option<Arc<Sandbox>> {
+        while let Some(sandbox) = self.pools.take(template, usual_environment) {
+            if sandbox.is_alive() {
+                return Some(sandbox);
+            }
+            self.discard(&sandbox);
+        }
+        None
     }
 
     fn assign(

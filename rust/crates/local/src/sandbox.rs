@@ -239,6 +239,15 @@ impl Sandbox {
         }
     }
 
+    /// True while neither its init nor its supervisor has ended. One system call.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut fds = [
+            PollFd::new(&self.control, PollFlags::empty()),
+            PollFd::from_borrowed_fd(self.supervisor.pidfd(), PollFlags::IN),
+        ];
+        !wait::poll(&mut fds, Some(Instant::now())).unwrap_or(true)
+    }
+
     /// Closes the control socket, at which its init exits and takes everything along.
     pub(crate) fn hang_up(&self) {
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);

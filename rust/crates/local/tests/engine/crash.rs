@@ -66,6 +66,23 @@ fn a_killed_supervisor_fails_its_sandboxes_and_the_next_create_starts_a_new_one(
 }
 
 #[test]
+fn a_pool_of_the_dead_serves_nobody() {
+    let Some(engine) = open() else { return };
+    for _ in 0..10 {
+        let id = create(&engine).sandbox_id;
+        eventually(Duration::from_secs(10), "the pool has some", || {
+            engine.monitor_health(false).unwrap().pools["base"]["ready"].as_u64().unwrap() >= 2
+        });
+        let supervisor = supervisor_pid(&engine).unwrap();
+        signal(supervisor, Signal::KILL);
+        // Known to be dead, but perhaps not yet to the thread that keeps the pools.
+        eventually(Duration::from_secs(2), "failed", || try_sh(&engine, &id, "true", 5).is_err());
+        let fresh = create(&engine).sandbox_id;
+        assert_eq!(sh(&engine, &fresh, "echo new").stdout, "new\n");
+    }
+}
+
+#[test]
 fn a_stopped_supervisor_does_not_hang_what_needs_it_not() {
     let Some(engine) = open_without_pools() else { return };
     let id = create(&engine).sandbox_id;
