@@ -28,7 +28,8 @@ const NODE_RUNNER: &str = include_str!("../agents/runner.node.js");
 /// Runs a custom agent under CPython.
 const PYTHON_RUNNER: &str = include_str!("../agents/runner.py");
 /// The agents in [`PROGRAM`].
-const BUILT_IN: [&str; 6] = ["momentum", "mean_reversion", "moving_average_crossover", "pairs", "kelly", "buy_and_hold"];
+const BUILT_IN: [&str; 6] =
+    ["momentum", "mean_reversion", "moving_average_crossover", "pairs", "kelly", "buy_and_hold"];
 /// Where custom agents are.
 const DIRECTORY: &str = "/opt/agents";
 /// Longest price file, bytes.
@@ -91,8 +92,11 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunAgent, token: &CancelToken)
     let sandbox = engine.sandbox(&request.sandbox_id)?;
     if request.use_gpu {
         // The view of a sandbox has six device nodes, none of a GPU.
-        return Err(Error::new(Code::Unsupported, "use_gpu: a sandbox of the local engine reaches no GPU; give false")
-            .about("use_gpu"));
+        return Err(Error::new(
+            Code::Unsupported,
+            "use_gpu: a sandbox of the local engine reaches no GPU; give false",
+        )
+        .about("use_gpu"));
     }
     let agent_id = new_id(IdKind::Agent)?;
     let mut run = AgentRun {
@@ -149,9 +153,11 @@ impl AgentRun<'_> {
         };
         let python = path.ends_with(".py");
         let answer = match (python, self.sandbox.template, self.sandbox.interpreter.clone()) {
-            (true, BuiltinTemplate::Python, Some(interpreter)) => {
-                self.runner(agent_id, vec![interpreter, "-B".to_owned(), "-c".to_owned(), PYTHON_RUNNER.to_owned(), path], &input)?
-            }
+            (true, BuiltinTemplate::Python, Some(interpreter)) => self.runner(
+                agent_id,
+                vec![interpreter, "-B".to_owned(), "-c".to_owned(), PYTHON_RUNNER.to_owned(), path],
+                &input,
+            )?,
             (true, ..) => {
                 return Err(Error::new(
                     Code::Unsupported,
@@ -159,9 +165,11 @@ impl AgentRun<'_> {
                 )
                 .about("agent_type"));
             }
-            (false, BuiltinTemplate::Node, Some(interpreter)) => {
-                self.runner(agent_id, vec![interpreter, heap_option(&self.sandbox), "-e".to_owned(), NODE_RUNNER.to_owned(), path], &input)?
-            }
+            (false, BuiltinTemplate::Node, Some(interpreter)) => self.runner(
+                agent_id,
+                vec![interpreter, heap_option(&self.sandbox), "-e".to_owned(), NODE_RUNNER.to_owned(), path],
+                &input,
+            )?,
             (false, ..) => {
                 let source = String::from_utf8(source)
                     .map_err(|_| Error::invalid("agent_type", format!("{path} is not UTF-8 text")))?;
@@ -262,15 +270,24 @@ impl AgentRun<'_> {
             return Ok(Err(End::Failed(code_error(error))));
         }
         if outcome.reply.out_of_memory {
-            return Ok(Err(End::Failed(failure("OutOfMemory", "the memory limit of the sandbox ended the agent"))));
+            return Ok(Err(End::Failed(failure(
+                "OutOfMemory",
+                "the memory limit of the sandbox ended the agent",
+            ))));
         }
         Ok(parse(outcome.reply.result.unwrap_or_default().as_bytes()))
     }
 
     /// Runs a custom agent as a program of its own. Input and answer are files, so that the streams are the agent's.
-    fn runner(&mut self, agent_id: &str, argv: Vec<String>, input: &str) -> Result<std::result::Result<Answer, End>> {
+    fn runner(
+        &mut self,
+        agent_id: &str,
+        argv: Vec<String>,
+        input: &str,
+    ) -> Result<std::result::Result<Answer, End>> {
         let directory = format!("/tmp/{agent_id}");
-        let (input_path, output_path) = (format!("{directory}/input.json"), format!("{directory}/output.json"));
+        let (input_path, output_path) =
+            (format!("{directory}/input.json"), format!("{directory}/output.json"));
         self.sandbox
             .write_file(self.engine, &input_path, input.as_bytes(), self.token)
             .map_err(|error| under("agent_type", &error))?;
@@ -282,13 +299,19 @@ impl AgentRun<'_> {
         // What cannot be removed ends with the sandbox.
         let _ = self.sandbox.run(
             self.engine,
-            self.spec(vec!["rm".to_owned(), "-rf".to_owned(), directory], Duration::from_secs(10), Vec::new()),
+            self.spec(
+                vec!["rm".to_owned(), "-rf".to_owned(), directory],
+                Duration::from_secs(10),
+                Vec::new(),
+            ),
             &CancelToken::new(),
         );
         match (ended?, answer) {
             (Err(end), _) => Ok(Err(end)),
             (Ok(()), Some(answer)) => Ok(parse(&answer)),
-            (Ok(()), None) => Ok(Err(End::Failed(failure("AgentFailed", "the agent ended without an answer")))),
+            (Ok(()), None) => {
+                Ok(Err(End::Failed(failure("AgentFailed", "the agent ended without an answer"))))
+            }
         }
     }
 
@@ -299,9 +322,13 @@ impl AgentRun<'_> {
         output_path: &str,
     ) -> Result<std::result::Result<(), End>> {
         let Some(left) = self.left_ms() else { return Ok(Err(End::TimedOut)) };
-        let variables = vec![format!("E2B_AGENT_INPUT={input_path}"), format!("E2B_AGENT_OUTPUT={output_path}")];
-        let outcome =
-            self.sandbox.run(self.engine, self.spec(argv, Duration::from_millis(left), variables), self.token)?;
+        let variables =
+            vec![format!("E2B_AGENT_INPUT={input_path}"), format!("E2B_AGENT_OUTPUT={output_path}")];
+        let outcome = self.sandbox.run(
+            self.engine,
+            self.spec(argv, Duration::from_millis(left), variables),
+            self.token,
+        )?;
         self.stdout.push_str(&String::from_utf8_lossy(outcome.output.kept(STDOUT)));
         self.stderr.push_str(&String::from_utf8_lossy(outcome.output.kept(STDERR)));
         Ok(if outcome.timed_out {
@@ -336,7 +363,8 @@ impl AgentRun<'_> {
 }
 
 fn parse(text: &[u8]) -> std::result::Result<Answer, End> {
-    serde_json::from_slice(text).map_err(|_| End::Failed(failure("AgentFailed", "the agent's answer is not what its runner writes")))
+    serde_json::from_slice(text)
+        .map_err(|_| End::Failed(failure("AgentFailed", "the agent's answer is not what its runner writes")))
 }
 
 fn failure(name: &str, value: &str) -> CodeError {

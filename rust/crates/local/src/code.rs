@@ -23,8 +23,8 @@ use crate::worker::{self, Interpreter, Run, RunEnd, exit_words};
 /// `UNSUPPORTED` for a language that the template lacks; `LIMIT_EXCEEDED` for a shell's code over 128 KiB; those of [`worker::run`].
 pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) -> Result<CodeResult> {
     let sandbox = engine.sandbox(&request.sandbox_id)?;
-    let interpreter =
-        Interpreter::of(sandbox.template, request.language).ok_or_else(|| lacks(&sandbox, request.language))?;
+    let interpreter = Interpreter::of(sandbox.template, request.language)
+        .ok_or_else(|| lacks(&sandbox, request.language))?;
     let execution_id = new_id(IdKind::Execution)?;
     let outcome = if interpreter == Interpreter::Shell && request.code.len() > MAX_ARGUMENT_BYTES {
         return Err(Error::new(
@@ -49,7 +49,10 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
             call: None,
         };
         let context = request.context.as_deref();
-        Outcome::of(interpreter, worker::run(engine, &sandbox, interpreter, context, &worker_request, &interrupt)?)
+        Outcome::of(
+            interpreter,
+            worker::run(engine, &sandbox, interpreter, context, &worker_request, &interrupt)?,
+        )
     };
     Ok(CodeResult {
         execution_id,
@@ -63,7 +66,11 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
             .reply
             .results
             .into_iter()
-            .map(|output| CodeOutput { text: output.text, json: output.json, is_main_result: output.is_main_result })
+            .map(|output| CodeOutput {
+                text: output.text,
+                json: output.json,
+                is_main_result: output.is_main_result,
+            })
             .collect(),
         error: outcome.reply.error.map(code_error),
         timed_out: outcome.reply.timed_out,
@@ -110,7 +117,8 @@ impl Outcome {
             RunEnd::Garbled => WorkerReply {
                 error: Some(worker_error(
                     "WorkerFailed",
-                    "the code disturbed the interpreter's own descriptor; the interpreter was ended".to_owned(),
+                    "the code disturbed the interpreter's own descriptor; the interpreter was ended"
+                        .to_owned(),
                 )),
                 ..WorkerReply::default()
             },
@@ -121,7 +129,13 @@ impl Outcome {
         output.push(STDOUT, std::mem::take(&mut reply.stdout).as_bytes());
         output.push(STDERR, std::mem::take(&mut reply.stderr).as_bytes());
         let truncated = output.truncated() || reply.dropped_bytes > 0;
-        Self { stdout: lossy(&output, STDOUT), stderr: lossy(&output, STDERR), truncated, reply, duration: run.duration }
+        Self {
+            stdout: lossy(&output, STDOUT),
+            stderr: lossy(&output, STDERR),
+            truncated,
+            reply,
+            duration: run.duration,
+        }
     }
 }
 

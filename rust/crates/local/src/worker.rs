@@ -78,7 +78,13 @@ impl Interpreter {
             Interpreter::EmbeddedJavaScript => return Program::EmbeddedJavaScript,
             Interpreter::Node => vec![interpreter(), heap_option(sandbox), format!("{PROGRAMS}/node.js")],
             Interpreter::Python => {
-                vec![interpreter(), "-I".to_owned(), "-B".to_owned(), "-u".to_owned(), format!("{PROGRAMS}/python.py")]
+                vec![
+                    interpreter(),
+                    "-I".to_owned(),
+                    "-B".to_owned(),
+                    "-u".to_owned(),
+                    format!("{PROGRAMS}/python.py"),
+                ]
             }
             // In its messages the shell calls itself by the name at the end.
             Interpreter::Shell => {
@@ -344,7 +350,8 @@ impl Worker {
             worker: true,
         };
         let mut process = sandbox.spawn(spec, interrupt)?;
-        let socket = process.worker.take().ok_or_else(|| Error::internal("a worker was started without a socket"))?;
+        let socket =
+            process.worker.take().ok_or_else(|| Error::internal("a worker was started without a socket"))?;
         Ok(Self { interpreter, process, socket })
     }
 
@@ -408,7 +415,8 @@ impl Worker {
                     polled.push(PollFd::new(fd, PollFlags::IN));
                 }
             }
-            let in_time = wait::poll(&mut polled, Some(kill_at)).map_err(|error| host_error("poll", &error))?;
+            let in_time =
+                wait::poll(&mut polled, Some(kill_at)).map_err(|error| host_error("poll", &error))?;
             let ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
             drop(polled);
             if interrupt.is_cancelled() {
@@ -435,7 +443,9 @@ impl Worker {
                 match reply.receive(&self.socket) {
                     Received::Part => {}
                     // A shell is not told the number.
-                    Received::Whole(reply) if reply.run != request.run && self.interpreter != Interpreter::Shell => {
+                    Received::Whole(reply)
+                        if reply.run != request.run && self.interpreter != Interpreter::Shell =>
+                    {
                         self.end(engine, sandbox, output)?;
                         return Ok((RunEnd::Garbled, After::Gone));
                     }
@@ -479,7 +489,9 @@ impl Worker {
             InitEvent::Failed { stage, errno } => {
                 let reason = std::io::Error::from_raw_os_error(errno);
                 let code = match errno {
-                    libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOSPC => Code::LimitExceeded,
+                    libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOSPC => {
+                        Code::LimitExceeded
+                    }
                     _ => Code::Unavailable,
                 };
                 Err(Error::new(code, format!("the interpreter does not start: {stage}: {reason}"))
@@ -536,20 +548,22 @@ impl Worker {
     fn end(&mut self, engine: &Engine, sandbox: &Sandbox, output: &mut Output) -> Result<()> {
         self.process.kill();
         if self.exit_before(sandbox, Instant::now() + KILL_PATIENCE, output)?.is_none() {
-            engine.end(
-                sandbox,
-                SandboxState::Failed,
-                "its init did not end an interpreter in time",
-            );
+            engine.end(sandbox, SandboxState::Failed, "its init did not end an interpreter in time");
         }
         Ok(())
     }
 
     /// Waits for the exit while taking what is written; `None` at the deadline.
-    fn exit_before(&mut self, sandbox: &Sandbox, deadline: Instant, output: &mut Output) -> Result<Option<Exit>> {
+    fn exit_before(
+        &mut self,
+        sandbox: &Sandbox,
+        deadline: Instant,
+        output: &mut Output,
+    ) -> Result<Option<Exit>> {
         loop {
             let mut polled = [PollFd::new(&self.process.channel, PollFlags::IN)];
-            let in_time = wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))?;
+            let in_time =
+                wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))?;
             self.take_rest(output);
             if !in_time {
                 return Ok(None);
@@ -585,7 +599,8 @@ struct Message {
 impl Message {
     fn request(request: &WorkerRequest) -> Result<Self> {
         let mut bytes = vec![0; 4];
-        serde_json::to_writer(&mut bytes, request).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        serde_json::to_writer(&mut bytes, request)
+            .map_err(|error| Error::internal(format!("encode: {error}")))?;
         let length = bytes.len() - 4;
         if length > MAX_MESSAGE {
             return Err(Error::new(
@@ -639,7 +654,11 @@ impl Reply {
     /// Reads once.
     fn receive(&mut self, socket: impl AsFd) -> Received {
         self.bytes.reserve(64 * 1024);
-        match rustix::net::recv(socket, rustix::buffer::spare_capacity(&mut self.bytes), rustix::net::RecvFlags::DONTWAIT) {
+        match rustix::net::recv(
+            socket,
+            rustix::buffer::spare_capacity(&mut self.bytes),
+            rustix::net::RecvFlags::DONTWAIT,
+        ) {
             Ok((_, 0)) => return Received::End,
             Ok(_) => {}
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Received::Part,
