@@ -138,8 +138,9 @@ pub(crate) struct WithoutCgroup {
     pub(crate) processes: bool,
 }
 
-/// Smallest `pid_max` that the kernel takes.
-const LEAST_PID_MAX: u32 = 301;
+/// Ids that a pid namespace gives only once: when they are used up, it goes on above them. A `pid_max` without room above them would
+/// leave a sandbox that has started so many processes unable to start more, though none of them is alive.
+const RESERVED_PIDS: u32 = 300;
 
 /// The order for a zygote.
 pub(crate) fn order(
@@ -158,7 +159,7 @@ pub(crate) fn order(
         disk_inodes: limits.disk_inodes,
         data_limit: without.memory.then_some(limits.memory_bytes),
         process_limit: processes_per_namespace.then(|| u64::from(limits.processes)),
-        pid_max: without.processes.then(|| limits.processes.max(LEAST_PID_MAX)),
+        pid_max: without.processes.then(|| limits.processes.max(1).saturating_add(RESERVED_PIDS)),
     }
 }
 
@@ -530,8 +531,8 @@ mod tests {
             (order.data_limit, order.process_limit, order.pid_max)
         };
         assert_eq!(of(false, false, true), (None, Some(64), None));
-        assert_eq!(of(true, true, true), (Some(1 << 29), Some(64), Some(301)));
-        assert_eq!(of(false, true, false), (None, None, Some(301)));
+        assert_eq!(of(true, true, true), (Some(1 << 29), Some(64), Some(364)));
+        assert_eq!(of(false, true, false), (None, None, Some(364)));
         let order =
             order(1, 2, "h".to_owned(), &limits, WithoutCgroup { memory: false, processes: false }, true);
         // Neither can be 0, which would be no limit at all.

@@ -285,11 +285,12 @@ impl Layout {
         Ok(groups)
     }
 
-    /// Removes the directories of the client. They must be empty.
-    pub(crate) fn remove(&self) {
-        for home in &self.homes {
+    /// Removes the directories of the client, which must be empty. True when none is left.
+    pub(crate) fn remove(&self) -> bool {
+        self.homes.iter().fold(true, |all, home| {
             remove(&home.directory);
-        }
+            all && !home.directory.exists()
+        })
     }
 }
 

@@ -300,8 +300,7 @@ impl Supervisor {
             std::thread::sleep(REMOVAL_INTERVAL);
         }
         if let Some(Client { layout, record, .. }) = self.client.take() {
-            layout.remove();
-            record.give_up(groups.is_empty());
+            record.give_up(layout.remove());
         }
     }
 }
