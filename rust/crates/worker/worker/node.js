@@ -38,7 +38,7 @@ const LOOK = 1;
 const { stringify, parse } = JSON;
 const { inspect } = util;
 const { isPromise, isNativeError } = util.types;
-const { readSync, writeSync, openSync, closeSync, readFileSync } = fs;
+const { readSync, writeSync, openSync, closeSync, readFileSync, existsSync } = fs;
 const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate } = globalThis;
 const { reallyExit, getActiveResourcesInfo, chdir, umask } = process;
 const tick = process._tickCallback;
@@ -594,11 +594,16 @@ function onWorker(worker) {
 const listeners = { beforeExit, uncaughtException: uncaught, unhandledRejection: uncaught, worker: onWorker };
 let base;
 
-/** The descriptor that the system gives next; a run that left one open makes it another. */
+/** The descriptor that the system gives next. */
 function nextDescriptor() {
   const descriptor = openSync('/dev/null', 'r');
   closeSync(descriptor);
   return descriptor;
+}
+
+/** True when the run left a descriptor open: then the one that comes next is taken. */
+function hasDescriptors() {
+  return existsSync(`/proc/self/fd/${base.descriptor}`);
 }
 
 function hasChildren() {
@@ -617,7 +622,7 @@ function leavesTraces() {
     threads.size > 0 ||
     hasChildren() ||
     resources().length > 0 ||
-    nextDescriptor() !== base.descriptor ||
+    hasDescriptors() ||
     /\bimport\s*\(/.test(run.code) ||
     Object.keys(require.cache).some((name) => name.endsWith('.node'))
   );

@@ -58,6 +58,9 @@ MAX_ERROR = 1024 * 1024
 MAX_DISPLAYED = 1000
 MAX_DEPTH = 100
 MAX_REMEMBERED = 100
+# Compiled codes that are kept, and the longest that is, in characters.
+MAX_COMPILED = 100
+MAX_CODE = 20000
 # After the time-out the code is interrupted again and again, should it catch the first one.
 AGAIN = 0.05
 # Seconds that putting everything back may take, finalizers of the code included.
@@ -72,6 +75,7 @@ OWN = __file__
 _read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
 _setitimer, _REAL = signal.setitimer, signal.ITIMER_REAL
 _clock = time.monotonic
+_signal, _getsignal, _ALARM = signal.signal, signal.getsignal, signal.SIGALRM
 _fcntl, _DUP = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC
 _scan = json.JSONDecoder().scan_once
 _compile, _exec, _eval = compile, exec, eval
@@ -95,6 +99,7 @@ class State:
     pid = os.getpid()
     runs = 0
     results = []
+    compiled = {}
     results_room = 0
     dropped = 0
     module = None
@@ -210,6 +215,23 @@ def describe(error):
     return '{"name":%s,"value":%s,"traceback":%s}' % (cut(name, MAX_ERROR), cut(value, MAX_ERROR), cut(text, MAX_ERROR))
 
 
+def prepared(code, stateless):
+    """As prepare, and the name of the code. What was compiled before is not compiled again."""
+    known = State.compiled.get(code)
+    if known is None or known[3] != stateless:
+        name = "<code>" if stateless else "<code-%d>" % State.runs
+        if not stateless:
+            # Functions live on, and tracebacks through them show their lines.
+            remember(name, code)
+            forget("<code-%d>" % (State.runs - MAX_REMEMBERED))
+        known = prepare(code, name) + (name, stateless)
+        if len(State.compiled) >= MAX_COMPILED:
+            State.compiled.clear()
+        if len(code) <= MAX_CODE:
+            State.compiled[code] = known
+    return known[:3]
+
+
 def prepare(code, name):
     """Code objects of the statements and of the last expression, each or None."""
     flags = FLAGS if "await" in code or "async" in code else 0
@@ -289,17 +311,14 @@ def run(request):
         module = State.module = new_main()
     space = module.__dict__
     try:
-        signal.signal(signal.SIGALRM, on_alarm)
+        if _getsignal(_ALARM) is not on_alarm:
+            _signal(_ALARM, on_alarm)
         State.phase = "code"
         seconds = max(request["timeout_ms"], 1) / 1000
         State.deadline = _clock() + seconds
         _setitimer(_REAL, seconds, AGAIN)
         try:
-            if not stateless:
-                # Functions live on, and tracebacks through them show their lines.
-                remember(name, code)
-                forget("<code-%d>" % (State.runs - MAX_REMEMBERED))
-            first, last = prepare(code, name)
+            first, last, name = prepared(code, stateless)
             value = None
             if first is not None:
                 value = _eval(first, space)

@@ -11,7 +11,6 @@ fn p50(mut times: Vec<Duration>) -> f64 {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "prints what it measures")]
 fn warm_runs() {
     for (template, language, code, pause) in [
         ("base", "javascript", "var s = 0; for (let i = 0; i < 10; i++) s += i; s", 1),

@@ -18,6 +18,7 @@ impl Host {
         Host::with_memory(template, None)
     }
 
+    #[expect(clippy::print_stderr, reason = "says why a test was skipped")]
     pub(crate) fn with_memory(template: &str, memory_mb: Option<i64>) -> Option<Host> {
         let config =
             Config { pool_base: Some(0), pool_python: Some(0), pool_node: Some(0), ..Config::default() };
