@@ -108,6 +108,7 @@ fn a_killed_init_fails_its_sandbox_alone() {
         assert_eq!(error.code(), Code::Unavailable, "{error}");
     });
     eventually(Duration::from_secs(2), "failed", || state(&engine, &hit) == SandboxState::Failed);
+    eventually(Duration::from_secs(2), "cleaned up", || engine.live_sandboxes() == 1);
     assert_eq!(processes_with("98792") + processes_with("98793"), 0);
     assert_eq!(sh(&engine, &other, "echo fine").stdout, "fine\n");
     assert_eq!(ids(&engine, "failed"), [hit]);

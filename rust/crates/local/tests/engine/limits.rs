@@ -114,7 +114,10 @@ fn figures_follow_what_happens() {
     sh(&engine, &id, "head -c 10m /dev/zero >file; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done");
     let after = engine.sandbox_status(&id).unwrap();
     assert!(after.metrics.disk_used_bytes.unwrap() >= 10 << 20, "{after:?}");
-    assert!(after.metrics.memory_bytes.unwrap() >= 10 << 20, "{after:?}");
+    if after.isolation.memory.starts_with("cgroup") {
+        // There, files count.
+        assert!(after.metrics.memory_bytes.unwrap() >= 10 << 20, "{after:?}");
+    }
     assert!(after.metrics.cpu_seconds.unwrap() > before.metrics.cpu_seconds.unwrap());
     assert_eq!(after.metrics.executions, before.metrics.executions + 1);
     // Within 100 ms the same sample is answered.
