@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use e2bridge_protocol::init::{InitEvent, InitRequest, Program, Spawn};
 use e2bridge_protocol::socket;
 
-use crate::support::{
-    Execution, Outcome, Sandbox, deliver, next_event, own_program, program, sandbox, shell, within,
-};
+use crate::support::{Execution, Outcome, Sandbox, next_event, own_program, program, sandbox, shell, within};
 
 /// Runs it in a sandbox of its own with a time-out, and nothing of it is left.
 fn ends_in_time(spawn: Spawn) {
@@ -559,50 +557,4 @@ fn figures_are_true() {
     execution.kill();
     let exit = execution.wait().exit();
     assert!(exit.cpu_us > 100_000, "{exit:?}");
-}
-
-/// The smallest program: exits with status 0.
-fn smallest_program() -> Vec<u8> {
-    let code = [0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
-    let (start, length) = (0x40_0078_u64, 120 + code.len() as u64);
-    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
-    elf.extend([start, 64, 0].iter().flat_map(|field| field.to_le_bytes()));
-    elf.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-    elf.extend([1, 0, 0, 0, 5, 0, 0, 0]);
-    elf.extend(
-        [0, 0x40_0000, 0x40_0000, length, length, 4096].iter().flat_map(|field: &u64| field.to_le_bytes()),
-    );
-    elf.extend(code);
-    elf
-}
-
-#[test]
-#[ignore = "a measurement: microseconds of an execution as the library sees it"]
-fn measure() {
-    let sandbox = sandbox!();
-    let request =
-        InitRequest::WriteFile { path: "/opt/smallest".to_owned(), bytes: smallest_program().len() as u64 };
-    assert!(matches!(deliver(&sandbox, &request, &smallest_program()), InitEvent::Done { .. }));
-    sandbox.output("chmod 755 /opt/smallest");
-    let mut worker = Vec::new();
-    let mut exec = Vec::new();
-    for _ in 0..2000 {
-        let began = Instant::now();
-        let outcome = sandbox.run(within(10_000, program(&["/opt/smallest"])));
-        exec.push(began.elapsed());
-        assert_eq!(outcome.exit().exit_code, Some(0));
-        let began = Instant::now();
-        let execution = embedded(&sandbox);
-        ask(&execution, b'a');
-        worker.push(began.elapsed());
-        execution.kill();
-        execution.wait();
-    }
-    for (name, mut times) in
-        [("smallest program, from request to end", exec), ("embedded worker, from request to answer", worker)]
-    {
-        times.sort_unstable();
-        let at = |share: usize| times[times.len() * share / 100].as_micros();
-        println!("{name}: p5 {} us, p50 {} us, p90 {} us, p99 {} us", at(5), at(50), at(90), at(99));
-    }
 }
