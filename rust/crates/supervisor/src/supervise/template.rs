@@ -246,7 +246,14 @@ impl Supervisor {
             let request = ZygoteRequest::Clone(order);
             match socket::send(&zygote.socket.0, &request, &[status.as_fd(), control.as_fd()]) {
                 Ok(()) => zygote.ordered += 1,
-                Err(error) => self.fail_sandbox(sandbox, system("order sandbox", "zygote socket", error)),
+                // Its end is about to be noticed.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.fail_sandbox(sandbox, zygote_died())
+                }
+                Err(error) => {
+                    // There will be no clone.
+                    self.not_cloned(sandbox, system("order sandbox", "zygote socket", error));
+                }
             }
         }
     }
