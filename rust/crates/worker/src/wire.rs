@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use e2bridge_protocol::worker::MAX_MESSAGE;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
@@ -60,6 +61,13 @@ impl Channel {
             self.buffer.shrink_to_fit();
         }
         Ok(Some(message))
+    }
+
+    /// True when a message, or the end, has come already.
+    pub(crate) fn has_input(&self) -> bool {
+        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.filled > 0 || rustix::event::poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     fn fill(&mut self) -> io::Result<usize> {

@@ -549,13 +549,11 @@ fn the_other_globals_work() {
 #[test]
 fn clones_of_one_process_do_not_share_random_numbers() {
     let mut seen = std::collections::HashSet::new();
-    // As in a template zygote.
-    e2bridge_worker::prewarm();
-    for _ in 0..40 {
-        let mut worker = Worker::javascript();
+    for mut worker in Worker::warm_javascript(40) {
         assert!(seen.insert(worker.result("Math.random() + ' ' + crypto.randomUUID()")), "a repeated number");
         let first = worker.result("Math.random()");
         assert_ne!(first, worker.result("Math.random()"));
+        assert_eq!(worker.finish(), 0);
     }
     let numbers: std::collections::HashSet<_> = seen.iter().map(|one| one.split(' ').next()).collect();
     assert_eq!(numbers.len(), 40);

@@ -45,13 +45,21 @@ enum Process {
 impl Worker {
     /// The embedded engine, in a forked child.
     pub fn javascript() -> Worker {
-        // A forked child goes on with the stack of the thread that forked; a sandbox's is that of a process, 8 MiB.
-        std::thread::Builder::new()
-            .stack_size(8 << 20)
-            .spawn(Worker::fork)
-            .expect("the harness works")
-            .join()
-            .expect("the harness works")
+        Worker::on_process_stack(Worker::fork)
+    }
+
+    /// As many of them, forked from a warm process as sandboxes are made from a template zygote.
+    pub fn warm_javascript(count: usize) -> Vec<Worker> {
+        Worker::on_process_stack(move || {
+            e2bridge_worker::prewarm();
+            (0..count).map(|_| Worker::fork()).collect()
+        })
+    }
+
+    /// A forked child goes on with the stack of the thread that forked; a sandbox's is that of a process, 8 MiB.
+    fn on_process_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(work);
+        thread.expect("a thread").join().expect("the harness works")
     }
 
     fn fork() -> Worker {
