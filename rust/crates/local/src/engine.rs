@@ -283,8 +283,8 @@ impl Engine {
             return Err(error);
         }
         self.background.needed_by(sandbox.deadline());
-        if self.pools.wants(template.base()) {
-            self.background.wake();
+        if let Some(due) = self.pools.due(template.base()) {
+            self.background.needed_by(due);
         }
         Ok(sandbox)
     }

@@ -18,6 +18,9 @@ use crate::supervisor::Supervisor;
 const BASE: u32 = 4;
 /// Ready sandboxes of `python` and `node`: each holds a started interpreter.
 const INTERPRETER: u32 = 1;
+/// A sandbox is made for the pool only so long after one was taken, unless many are missing: what the taker does first, and
+/// perhaps the end of the sandbox, does not wait behind it.
+const QUIET: Duration = Duration::from_millis(3);
 /// After a failure to fill: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
@@ -30,6 +33,7 @@ struct Pool {
     target: usize,
     active: bool,
     ready: VecDeque<Arc<Sandbox>>,
+    last_taken: Instant,
     not_before: Instant,
     pause: Duration,
     hits: u64,
@@ -57,6 +61,18 @@ pub(crate) struct PoolReport {
     pub(crate) last_error: Option<Error>,
 }
 
+impl Pool {
+    /// When it should get another one; `None` when it is full or not in use.
+    fn due(&self) -> Option<Instant> {
+        if !self.active || self.ready.len() >= self.target {
+            return None;
+        }
+        let empty = self.ready.is_empty() && self.target > 1;
+        let quiet = if empty { self.last_taken } else { self.last_taken + QUIET };
+        Some(quiet.max(self.not_before))
+    }
+}
+
 impl Pools {
     pub(crate) fn new(config: &Config) -> Self {
         let pool = |target: u32| {
@@ -64,6 +80,7 @@ impl Pools {
                 target: usize::try_from(target).unwrap_or(usize::MAX),
                 active: false,
                 ready: VecDeque::new(),
+                last_taken: Instant::now(),
                 not_before: Instant::now(),
                 pause: PAUSE.0,
                 hits: 0,
@@ -100,6 +117,7 @@ impl Pools {
         });
         match position.and_then(|position| pool.ready.remove(position)) {
             Some(sandbox) => {
+                pool.last_taken = Instant::now();
                 pool.hits += 1;
                 Some(sandbox)
             }
@@ -115,25 +133,19 @@ impl Pools {
         self.pool(template).active = true;
     }
 
-    /// True when the pool should get another one now.
-    pub(crate) fn wants(&self, template: BuiltinTemplate) -> bool {
-        let pool = self.pool(template);
-        pool.active && pool.ready.len() < pool.target && pool.not_before <= Instant::now()
+    /// When the pool should get another one; `None` when it is full or not in use.
+    pub(crate) fn due(&self, template: BuiltinTemplate) -> Option<Instant> {
+        self.pool(template).due()
     }
 
-    /// Makes one sandbox for the pool that is emptiest; answers when to come again. Called by the background thread.
+    /// Makes one sandbox for each pool that is due; answers when to come again. Called by the background thread.
     pub(crate) fn fill(&self, engine: &Arc<Engine>) -> Option<Instant> {
         let mut again: Option<Instant> = None;
         for template in BuiltinTemplate::ALL {
-            {
-                let pool = self.pool(template);
-                if !pool.active || pool.ready.len() >= pool.target {
-                    continue;
-                }
-                if pool.not_before > Instant::now() {
-                    again = Some(again.map_or(pool.not_before, |at| at.min(pool.not_before)));
-                    continue;
-                }
+            let Some(due) = self.due(template) else { continue };
+            if due > Instant::now() {
+                again = Some(again.map_or(due, |at| at.min(due)));
+                continue;
             }
             let began = Instant::now();
             let made = engine

@@ -1,8 +1,9 @@
 //! Waiting: polls with a deadline, and the descriptor by which another thread wakes a call.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use e2bridge_core::{CancelToken, Code, Error, Result};
@@ -42,6 +43,20 @@ pub(crate) fn timespec(time: Duration) -> Timespec {
 #[derive(Debug, Default)]
 pub(crate) struct Wakeups {
     idle: Mutex<Vec<Arc<OwnedFd>>>,
+    /// By address of the token, which lives at least as long as the [`Interrupt`]s of it.
+    watched: Mutex<HashMap<usize, Arc<Waiters>>>,
+}
+
+/// Everybody who waits with one token: a deployment runs several calls with that of its own call.
+#[derive(Debug, Default)]
+struct Waiters {
+    eventfds: Mutex<Vec<Arc<OwnedFd>>>,
+}
+
+impl Waiters {
+    fn eventfds(&self) -> MutexGuard<'_, Vec<Arc<OwnedFd>>> {
+        self.eventfds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Wakeups {
@@ -55,24 +70,42 @@ impl Wakeups {
             Some(eventfd) => eventfd,
             None => Arc::new(eventfd()?),
         };
-        let wake = Arc::clone(&eventfd);
-        token.on_cancel(move || signal(&wake));
-        Ok(Interrupt { token, eventfd: Some(eventfd), wakeups: self })
+        let mut watched = self.watched();
+        match watched.get(&address(token)) {
+            Some(waiters) => waiters.eventfds().push(Arc::clone(&eventfd)),
+            None => {
+                let waiters = Arc::new(Waiters { eventfds: Mutex::new(vec![Arc::clone(&eventfd)]) });
+                watched.insert(address(token), Arc::clone(&waiters));
+                token.on_cancel(move || waiters.eventfds().iter().for_each(signal));
+            }
+        }
+        drop(watched);
+        if token.is_cancelled() {
+            signal(&eventfd);
+        }
+        Ok(Interrupt { token, eventfd, wakeups: self })
     }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<usize, Arc<Waiters>>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn address(token: &CancelToken) -> usize {
+    std::ptr::from_ref(token).addr()
 }
 
 /// A call that its token can wake: [`Interrupt::fd`] becomes readable.
 pub(crate) struct Interrupt<'a> {
     token: &'a CancelToken,
-    /// Absent only while it is dropped.
-    eventfd: Option<Arc<OwnedFd>>,
+    eventfd: Arc<OwnedFd>,
     wakeups: &'a Wakeups,
 }
 
 impl Interrupt<'_> {
     /// What to poll for reading.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.eventfd.as_deref().map(AsFd::as_fd)
+        Some(self.eventfd.as_fd())
     }
 
     /// True once the token was cancelled.
@@ -83,13 +116,25 @@ impl Interrupt<'_> {
 
 impl Drop for Interrupt<'_> {
     fn drop(&mut self) {
-        self.token.clear_waker();
-        let Some(eventfd) = self.eventfd.take() else { return };
+        let mut watched = self.wakeups.watched();
+        if let Some(waiters) = watched.get(&address(self.token)) {
+            let last = {
+                let mut eventfds = waiters.eventfds();
+                eventfds.retain(|eventfd| !Arc::ptr_eq(eventfd, &self.eventfd));
+                eventfds.is_empty()
+            };
+            // Not under the lock of the waiters, which the waker takes under that of the token.
+            if last {
+                self.token.clear_waker();
+                watched.remove(&address(self.token));
+            }
+        }
+        drop(watched);
         // One that was signalled stays readable, so it is not used again.
         if !self.token.is_cancelled() {
             let mut idle = self.wakeups.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < MAX_IDLE {
-                idle.push(eventfd);
+                idle.push(Arc::clone(&self.eventfd));
             }
         }
     }
@@ -130,4 +175,49 @@ pub(crate) fn host_error(call: &str, error: &io::Error) -> Error {
 /// The error of a call whose caller cancelled it.
 pub(crate) fn cancelled() -> Error {
     Error::new(Code::Cancelled, "the call was cancelled")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readable(interrupt: &Interrupt<'_>) -> bool {
+        ready(interrupt.fd().unwrap(), PollFlags::IN)
+    }
+
+    #[test]
+    fn a_token_wakes_everybody_who_waits_with_it_and_nobody_else() {
+        let wakeups = Wakeups::default();
+        let (token, other) = (CancelToken::new(), CancelToken::new());
+        let first = wakeups.watch(&token).unwrap();
+        let second = wakeups.watch(&token).unwrap();
+        let stranger = wakeups.watch(&other).unwrap();
+        drop(wakeups.watch(&token).unwrap());
+        assert!(!readable(&first) && !readable(&second));
+        token.cancel();
+        assert!(readable(&first) && readable(&second) && !readable(&stranger));
+        let late = wakeups.watch(&token).unwrap();
+        assert!(readable(&late));
+        drop((first, second, late));
+        assert!(readable(&wakeups.watch(&token).unwrap()), "also the first after the last");
+        assert!(wakeups.watched().len() == 1, "only the stranger is left");
+    }
+
+    #[test]
+    fn an_eventfd_is_used_again_unless_it_was_signalled() {
+        let wakeups = Wakeups::default();
+        for round in 0..3 {
+            let token = CancelToken::new();
+            drop(wakeups.watch(&token).unwrap());
+            token.cancel();
+            assert_eq!(wakeups.idle.lock().unwrap().len(), 1, "{round}");
+            let after = wakeups.watch(&token).unwrap();
+            assert!(readable(&after));
+            drop(after);
+            assert_eq!(wakeups.idle.lock().unwrap().len(), 0, "{round}");
+            let fresh = CancelToken::new();
+            assert!(!readable(&wakeups.watch(&fresh).unwrap()), "{round}");
+            wakeups.idle.lock().unwrap().clear();
+        }
+    }
 }

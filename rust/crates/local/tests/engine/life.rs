@@ -228,6 +228,20 @@ fn two_hundred_concurrent_lives_leave_nothing() {
 }
 
 #[test]
+fn many_live_at_once_and_close_ends_them_in_time() {
+    // The harness checks how long closing takes.
+    let Some(engine) = open() else { return };
+    let made: Vec<String> = (0..200).map(|_| create(&engine).sandbox_id).collect();
+    assert_eq!(engine.live_sandboxes(), 200);
+    assert_eq!(ids(&engine, "running"), made);
+    for id in made.iter().step_by(20) {
+        sh(&engine, id, "sleep 98751 >/dev/null 2>&1 &");
+    }
+    let report = engine.monitor_health(true).unwrap();
+    assert_eq!((report.overall_health.as_str(), report.responsive_sandboxes), ("healthy", 200));
+}
+
+#[test]
 fn a_cancelled_create_leaves_nothing() {
     let Some(engine) = open_without_pools() else { return };
     let before = CancelToken::new();
