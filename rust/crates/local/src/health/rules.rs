@@ -46,7 +46,7 @@ const SANDBOX_DISK: Rule = Rule {
     unit: " %",
 };
 const SANDBOX_PROCESSES: Rule = Rule {
-    name: "sandbox_pids_percent",
+    name: "sandbox_processes_percent",
     severity: "warning",
     bad: Bad::Above,
     threshold: 90.0,
@@ -215,7 +215,7 @@ mod tests {
                 "host_memory_available_percent",
                 "sandbox_memory_percent",
                 "sandbox_disk_percent",
-                "sandbox_pids_percent"
+                "sandbox_processes_percent"
             ]
         );
         assert!(names(&host(100), sandbox(true, None, 0, 0)).is_empty(), "an unknown figure breaks no rule");

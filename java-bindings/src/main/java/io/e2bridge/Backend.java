@@ -4,7 +4,7 @@ package io.e2bridge;
 public enum Backend {
     /** On this machine, by the embedded engine. The default. */
     LOCAL("local"),
-    /** On the E2B cloud or a self-hosted E2B cluster. */
+    /** On the E2B cloud or a self-hosted E2B cluster. Not in this release: opening a client with it is UNSUPPORTED. */
     CLOUD("cloud");
 
     private final String word;

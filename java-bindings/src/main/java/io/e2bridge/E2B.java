@@ -30,7 +30,8 @@ import java.util.function.Supplier;
  *
  * <p><b>Errors.</b> Every method throws {@link E2BException} and nothing else: INVALID_ARGUMENT for an argument that breaks a
  * rule, with {@link E2BException#argument()} naming it and nothing done; LIMIT_EXCEEDED for what is too large or too many; CLOSED
- * after {@link #close()}; UNAVAILABLE when the engine ended and cannot be restarted. What a method adds to these it names itself.
+ * after {@link #close()}; UNAVAILABLE when the engine ended and cannot be restarted; TIMEOUT when a file or a context stayed out of
+ * reach for too long. What a method adds to these it names itself.
  *
  * <p><b>Threads.</b> A client may be used by any number of threads at once, virtual ones included, whose carriers are not
  * blocked. Interrupting a thread that waits in a call which creates, executes, runs, deploys, scales, exports, reads or writes
@@ -62,7 +63,7 @@ public final class E2B implements AutoCloseable {
      * @param config the settings; null: none set
      * @return the client
      * @throws E2BException INVALID_ARGUMENT naming a setting; ISOLATION_UNAVAILABLE when the host cannot isolate as asked;
-     *     UNSUPPORTED or PERMISSION_DENIED when the native library cannot be loaded here
+     *     UNSUPPORTED for {@link Backend#CLOUD}; UNSUPPORTED or PERMISSION_DENIED when the native library cannot be loaded here
      */
     public static E2B open(E2BConfig config) {
         return answered(() -> {
@@ -159,7 +160,7 @@ public final class E2B implements AutoCloseable {
     /**
      * This client's sandboxes. Of ended ones the newest 1,000 are remembered for at most an hour.
      *
-     * @param statusFilter {@code running}, {@code paused} (cloud), {@code expired}, {@code terminated}, {@code failed} or
+     * @param statusFilter {@code running}, {@code paused} (none on the local engine), {@code expired}, {@code terminated}, {@code failed} or
      *     {@code all}; null: {@code running}
      * @return the sandboxes that match, oldest first
      * @throws E2BException INVALID_ARGUMENT for any other filter

@@ -140,8 +140,8 @@ public final class E2BConfig {
         /**
          * Where exported templates are kept. Made when it is missing.
          *
-         * @param directory a directory of the host; null: {@code $XDG_DATA_HOME/e2bridge} (as root
-         *     {@code /var/lib/e2bridge})
+         * @param directory a directory of the host; null: {@code $XDG_DATA_HOME/e2bridge}, without that
+         *     variable {@code ~/.local/share/e2bridge}; as root {@code /var/lib/e2bridge}
          * @return this
          */
         public Builder dataDirectory(Path directory) {
@@ -171,7 +171,7 @@ public final class E2BConfig {
         /**
          * How many ready sandboxes of {@code base} are kept, so that creating one takes no set-up.
          *
-         * @param count 0 to 64; null: the engine's choice
+         * @param count 0 to 64; null: 4
          * @return this
          */
         public Builder poolBase(Integer count) {
@@ -181,7 +181,7 @@ public final class E2BConfig {
         /**
          * How many ready sandboxes of {@code python} are kept.
          *
-         * @param count 0 to 64; null: the engine's choice
+         * @param count 0 to 64; null: 1, with its interpreter started
          * @return this
          */
         public Builder poolPython(Integer count) {
@@ -191,7 +191,7 @@ public final class E2BConfig {
         /**
          * How many ready sandboxes of {@code node} are kept.
          *
-         * @param count 0 to 64; null: the engine's choice
+         * @param count 0 to 64; null: 1, with its interpreter started
          * @return this
          */
         public Builder poolNode(Integer count) {

@@ -20,13 +20,13 @@ public enum E2BErrorCode {
     UNSUPPORTED(8),
     /** The host cannot give the isolation asked for; the message names cause and remedy. */
     ISOLATION_UNAVAILABLE(9),
-    /** The cloud refused the credentials. */
+    /** The cloud refused the credentials; never on the local engine. */
     UNAUTHENTICATED(10),
     /** The operation is not permitted. */
     PERMISSION_DENIED(11),
-    /** The cloud asks to slow down. */
+    /** The cloud asks to slow down; never on the local engine. */
     RATE_LIMITED(12),
-    /** The engine or the cloud did not answer; trying again may help. */
+    /** The engine did not answer; trying again may help. */
     UNAVAILABLE(13),
     /** A defect in E2Bridge. */
     INTERNAL(14),

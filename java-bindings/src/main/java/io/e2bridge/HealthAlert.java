@@ -15,7 +15,10 @@ public record HealthAlert(JsonNode json) implements E2BDocument {
         Objects.requireNonNull(json, "json");
     }
 
-    /** {@return name of the rule, for example {@code sandbox_memory_percent}} */
+    /**
+     * {@return name of the rule: {@code sandbox_memory_percent}, {@code sandbox_disk_percent}, {@code sandbox_processes_percent},
+     * {@code sandbox_unresponsive}, {@code host_memory_available_percent}, {@code engine_unavailable} or {@code library_panics}}
+     */
     public String rule() {
         return Fields.text(json, "rule");
     }
@@ -30,12 +33,12 @@ public record HealthAlert(JsonNode json) implements E2BDocument {
         return Fields.text(json, "subject");
     }
 
-    /** {@return the figure found} */
+    /** {@return the figure found: percent for rules whose name ends so, else a count} */
     public double value() {
         return Fields.number(json, "value");
     }
 
-    /** {@return the figure that the rule allows} */
+    /** {@return the figure that the rule allows, in the same unit} */
     public double threshold() {
         return Fields.number(json, "threshold");
     }

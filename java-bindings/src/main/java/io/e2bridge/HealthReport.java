@@ -28,12 +28,15 @@ public record HealthReport(JsonNode json) implements E2BDocument {
         return Fields.objects(json, "sandboxes", SandboxHealth::new);
     }
 
-    /** {@return {@code local} or {@code cloud}} */
+    /** {@return {@code local}} */
     public String backend() {
         return Fields.text(json, "backend");
     }
 
-    /** {@return an object: the engine's own probe with state, process ids, versions} */
+    /**
+     * {@return an object: {@code state} ({@code running} or {@code unavailable}), {@code version}, {@code protocol_version}, {@code
+     * process_id}, {@code supervisor_pid}, {@code probe_us} (microseconds), {@code swept_clients}, {@code error}}
+     */
     public JsonNode engine() {
         return Fields.object(json, "engine");
     }

@@ -16,7 +16,7 @@ public record IsolationReport(JsonNode json) implements E2BDocument {
         Objects.requireNonNull(json, "json");
     }
 
-    /** {@return {@code full}, or the name of a weaker tier} */
+    /** {@return {@code full}; {@code unbounded_...} when a limit could not be set and that was accepted; {@code none} without an engine} */
     public String tier() {
         return Fields.text(json, "tier");
     }

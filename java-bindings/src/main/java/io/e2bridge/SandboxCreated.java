@@ -66,7 +66,7 @@ public record SandboxCreated(JsonNode json) implements E2BDocument {
         return new IsolationReport(Fields.object(json, "isolation"));
     }
 
-    /** {@return {@code local} or {@code cloud}} */
+    /** {@return {@code local}} */
     public String backend() {
         return Fields.text(json, "backend");
     }

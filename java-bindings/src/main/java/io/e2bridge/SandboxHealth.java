@@ -30,7 +30,7 @@ public record SandboxHealth(JsonNode json) implements E2BDocument {
         return Fields.text(json, "template");
     }
 
-    /** {@return state} */
+    /** {@return {@code running}: only live sandboxes are probed} */
     public String status() {
         return Fields.text(json, "status");
     }

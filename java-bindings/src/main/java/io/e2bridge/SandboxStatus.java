@@ -31,7 +31,7 @@ public record SandboxStatus(JsonNode json) implements E2BDocument {
         return Fields.text(json, "template");
     }
 
-    /** {@return state} */
+    /** {@return {@code running}, {@code expired}, {@code terminated} or {@code failed}} */
     public String status() {
         return Fields.text(json, "status");
     }
