@@ -201,7 +201,7 @@ public final class E2BConfig {
         /**
          * Size of the writable files of each sandbox together. They count as its memory.
          *
-         * @param mebibytes MiB; null: half of the sandbox's memory
+         * @param mebibytes 1 to 16,777,216 MiB; null: half of the sandbox's memory
          * @return this
          */
         public Builder diskMb(Integer mebibytes) {
