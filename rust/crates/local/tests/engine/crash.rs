@@ -127,11 +127,17 @@ fn an_idle_sandbox_whose_init_is_killed_is_noticed() {
 #[test]
 fn a_stopped_init_delays_a_time_out_by_the_backstop_only() {
     let Some(engine) = open() else { return };
-    let id = create(&engine).sandbox_id;
-    let init = init_of(&engine, &id, "98795");
+    for line in ["sleep 98796", "sleep 98796 & yes"] {
+        stop_init_during(&engine, line);
+    }
+}
+
+fn stop_init_during(engine: &e2bridge_local::LocalBackend, line: &str) {
+    let id = create(engine).sandbox_id;
+    let init = init_of(engine, &id, "98795");
     std::thread::scope(|scope| {
         let began = Instant::now();
-        let call = scope.spawn(|| try_sh(&engine, &id, "sleep 98796", 1));
+        let call = scope.spawn(|| try_sh(engine, &id, line, 1));
         eventually(Duration::from_secs(5), "the program runs", || processes_with("98796") == 1);
         signal(init, Signal::STOP);
         let status = Instant::now();
@@ -141,7 +147,7 @@ fn a_stopped_init_delays_a_time_out_by_the_backstop_only() {
         assert!(result.timed_out);
         assert!((2.9..4.5).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
     });
-    assert_eq!(state(&engine, &id), SandboxState::Failed);
+    assert_eq!(state(engine, &id), SandboxState::Failed);
     assert_eq!(processes_with("98795") + processes_with("98796"), 0);
 }
 
