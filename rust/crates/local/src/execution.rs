@@ -248,8 +248,8 @@ impl Sandbox {
                 pipes_at = Some(count);
                 count += 1;
             }
-            if let Some(fd) = interrupt.fd().filter(|_| !killed) {
-                polled[count] = PollFd::from_borrowed_fd(fd, PollFlags::IN);
+            if !killed {
+                polled[count] = PollFd::from_borrowed_fd(interrupt.fd(), PollFlags::IN);
                 count += 1;
             }
             let in_time =

@@ -167,7 +167,7 @@ impl<'a> Transfer<'a> {
         let mut polled = vec![PollFd::new(&self.channel, PollFlags::IN)];
         polled.extend(events.map(|events| PollFd::new(&self.data, events)));
         let streams = polled.len();
-        polled.extend(self.interrupt.fd().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        polled.push(PollFd::from_borrowed_fd(self.interrupt.fd(), PollFlags::IN));
         let in_time = wait::poll(&mut polled, Some(Instant::now() + PATIENCE))
             .map_err(|error| host_error("poll", &error))?;
         if self.interrupt.is_cancelled() {

@@ -338,7 +338,7 @@ impl Sandbox {
                     let mut polled = vec![PollFd::from_borrowed_fd(to, PollFlags::OUT)];
                     polled.extend(
                         interrupt
-                            .and_then(Interrupt::fd)
+                            .map(Interrupt::fd)
                             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
                     );
                     if !wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))? {

@@ -217,7 +217,7 @@ impl Supervisor {
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<()> {
         let mut fds = vec![PollFd::from_borrowed_fd(fd, events), PollFd::new(&self.pidfd, PollFlags::IN)];
-        fds.extend(interrupt.and_then(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        fds.extend(interrupt.map(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let in_time = wait::poll(&mut fds, Some(deadline)).map_err(|error| host_error("poll", &error))?;
         // What has arrived counts, also when the supervisor has died or the call was cancelled since.
         if fds[0].revents().intersects(events) {

@@ -408,7 +408,7 @@ impl Worker {
             }
             let mut polled =
                 vec![PollFd::new(&self.process.channel, PollFlags::IN), PollFd::new(&self.socket, events)];
-            polled.extend(interrupt.fd().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            polled.push(PollFd::from_borrowed_fd(interrupt.fd(), PollFlags::IN));
             let first_stream = polled.len();
             for (stream, fd) in streams.iter().enumerate() {
                 if let (Some(fd), true) = (fd, open[stream]) {

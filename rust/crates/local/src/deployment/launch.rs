@@ -162,7 +162,7 @@ fn settle(
     }
     let mut polled: Vec<PollFd<'_>> =
         waiting.iter().map(|(_, process)| PollFd::new(&process.channel, PollFlags::IN)).collect();
-    polled.extend(interrupt.fd().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    polled.push(PollFd::from_borrowed_fd(interrupt.fd(), PollFlags::IN));
     let in_time = wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))?;
     if interrupt.is_cancelled() {
         return Err(cancelled());
