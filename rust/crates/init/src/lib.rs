@@ -35,6 +35,19 @@ pub struct InitOptions {
     /// Entry point of the embedded JavaScript worker: called in a forked child, with the worker socket (descriptor 3), its
     /// standard streams set, all other descriptors closed. It must not return and ends the process by `_exit`.
     pub embedded_javascript: fn(OwnedFd) -> !,
+    /// `oom_score_adj` of this process, open for writing: code inside cannot reach such files any more. With it init gives what it
+    /// starts a higher badness than its own, so that a full memory group costs the program and not the sandbox.
+    pub badness: Option<Badness>,
+}
+
+/// How likely the kernel takes init, and what init starts, when memory runs out.
+pub struct Badness {
+    /// `oom_score_adj` of init, open for writing.
+    pub file: OwnedFd,
+    /// The value of init, which the file has now; -1000 to 1000.
+    pub init: i16,
+    /// The value of what init starts; not below `init`.
+    pub programs: i16,
 }
 
 /// Runs the init of a sandbox until its control socket closes; never returns and ends by `_exit`.

@@ -14,7 +14,7 @@ use crate::shepherd::state;
 use crate::spawn::{self, Started, Streams, in_child, tell};
 use crate::sys::{self, Fork, Slot, Slots, Waited};
 use crate::tree::{Process, Processes, Snapshot, Top};
-use crate::{InitOptions, archive, file_agent, statistics};
+use crate::{Badness, InitOptions, archive, file_agent, statistics};
 
 /// Most executions at a time, those counted of which only background processes are left.
 const MAX_EXECUTIONS: usize = 4096;
@@ -184,6 +184,7 @@ struct Server {
     processes: Processes,
     slots: Slots,
     embedded_javascript: fn(OwnedFd) -> !,
+    badness: Option<Badness>,
     executions: Vec<Execution>,
     agents: Vec<Agent>,
     long: Vec<Long>,
@@ -232,6 +233,7 @@ impl Server {
             processes: Processes::open()?,
             slots: Slots::new(MAX_EXECUTIONS)?,
             embedded_javascript: options.embedded_javascript,
+            badness: options.badness,
             executions: Vec::new(),
             agents: Vec::new(),
             long: Vec::new(),
@@ -240,6 +242,19 @@ impl Server {
             children: false,
             buffer: vec![0; socket::MAX_DATAGRAM],
         })
+    }
+
+    /// Starts something that the kernel is to take before init when memory runs out: a fork inherits the value of its parent.
+    fn expendable<T>(&self, start: impl FnOnce() -> T) -> T {
+        let Some(badness) = &self.badness else { return start() };
+        // Without the higher value it starts all the same.
+        let set = |value: i16| {
+            let _ = rustix::io::pwrite(&badness.file, value.to_string().as_bytes(), 0);
+        };
+        set(badness.programs);
+        let started = start();
+        set(badness.init);
+        started
     }
 
     fn serve(&mut self) -> ! {
@@ -426,15 +441,17 @@ impl Server {
         };
         let deadline =
             spawn.timeout_ms.and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
-        let (top, slot) =
-            match spawn::start(spawn, &channel, streams, slot, self.slots, self.embedded_javascript) {
-                Ok(Started::Shepherd(pid)) => (pid, Some(slot)),
-                Ok(Started::Worker(pid)) => {
-                    tell(&channel, &InitEvent::Started { pid: pid.unsigned_abs() });
-                    (pid, None)
-                }
-                Err(error) => return refuse(Some(&channel), "fork", sys::errno(&error)),
-            };
+        let started = self.expendable(|| {
+            spawn::start(spawn, &channel, streams, slot, self.slots, self.embedded_javascript)
+        });
+        let (top, slot) = match started {
+            Ok(Started::Shepherd(pid)) => (pid, Some(slot)),
+            Ok(Started::Worker(pid)) => {
+                tell(&channel, &InitEvent::Started { pid: pid.unsigned_abs() });
+                (pid, None)
+            }
+            Err(error) => return refuse(Some(&channel), "fork", sys::errno(&error)),
+        };
         self.executions.push(Execution {
             top,
             top_lives: true,

@@ -243,7 +243,7 @@ impl AgentRun<'_> {
     fn call(&mut self, function: &str, arguments: Vec<String>) -> Result<std::result::Result<Answer, End>> {
         let Some(timeout_ms) = self.left_ms() else { return Ok(Err(End::TimedOut)) };
         let worker_request = WorkerRequest {
-            run: worker::next_run(),
+            run: worker::new_run()?,
             code: PROGRAM.to_owned(),
             stateless: true,
             timeout_ms,

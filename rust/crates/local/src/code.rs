@@ -40,7 +40,7 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
     } else {
         let interrupt = engine.wakeups.watch(token)?;
         let worker_request = WorkerRequest {
-            run: worker::next_run(),
+            run: worker::new_run()?,
             code: request.code.clone(),
             stateless: request.context.is_none(),
             timeout_ms: u64::from(request.timeout_seconds) * 1_000,

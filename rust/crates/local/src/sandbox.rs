@@ -337,9 +337,7 @@ impl Sandbox {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     let mut polled = vec![PollFd::from_borrowed_fd(to, PollFlags::OUT)];
                     polled.extend(
-                        interrupt
-                            .map(Interrupt::fd)
-                            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+                        interrupt.map(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
                     );
                     if !wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))? {
                         return Err(self.unresponsive());

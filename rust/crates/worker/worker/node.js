@@ -147,6 +147,12 @@ function cut(text, room) {
 
 /** Adds a rich result and answers its text. */
 function addResult(value, isMain) {
+  if (typeof value === 'number' || typeof value === 'boolean') {
+    const text = value === 0 && 1 / value < 0 ? '-0' : `${value}`;
+    const form = typeof value === 'boolean' || isFinite(value) ? `${value}` : null;
+    if (isMain || run.results.length < MAX_DISPLAYED) run.results.push(`{"text":"${text}","json":${form},"is_main_result":${isMain}}`);
+    return text;
+  }
   const text = typeof value === 'string' ? value : inspect(value);
   if (run.results.length >= MAX_DISPLAYED && !isMain) {
     run.dropped += text.length;
@@ -258,7 +264,7 @@ function untimed(clear) {
 }
 
 const SHARED = {
-  Buffer, process, queueMicrotask, structuredClone, atob, btoa, performance, display,
+  Buffer, queueMicrotask, structuredClone, atob, btoa, performance, display,
   URL, URLSearchParams, TextEncoder, TextDecoder, AbortController, AbortSignal, Event, EventTarget,
   MessageChannel, MessagePort, MessageEvent, Blob, DOMException, crypto: globalThis.crypto,
   TextEncoderStream: globalThis.TextEncoderStream, TextDecoderStream: globalThis.TextDecoderStream,
@@ -278,15 +284,27 @@ function makeContext() {
   const globals = {
     ...SHARED,
     console: new Console({ stdout: outputs[0], stderr: outputs[1], ignoreErrors: false }),
-    require: createRequire(filename),
-    module: { exports: {}, filename, id: '.', loaded: false, paths: [] },
     global: plain === undefined ? itself.runInContext(context) : context,
   };
-  globals.exports = globals.module.exports;
+  const module = { exports: {}, filename, id: '.', loaded: false, paths: [] };
+  globals.exports = module.exports;
   for (const key in globals) {
     if (globals[key] !== undefined) {
       Object.defineProperty(context, key, { value: globals[key], writable: true, configurable: true, enumerable: false });
     }
+  }
+  for (const [key, value] of [['process', process], ['require', createRequire(filename)], ['module', module]]) {
+    Object.defineProperty(context, key, {
+      get() {
+        if (run !== null) run.touched = true;
+        return value;
+      },
+      set(other) {
+        Object.defineProperty(context, key, { value: other, writable: true, configurable: true, enumerable: true });
+      },
+      configurable: true,
+      enumerable: false,
+    });
   }
   return { context, name };
 }
@@ -371,9 +389,9 @@ let shared = null;
 /** Made ahead for the next stateless run. */
 let ready = null;
 
-const options = { filename };
 const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
-if (loader !== undefined) options.importModuleDynamically = loader;
+const plain = { filename };
+const options = loader === undefined ? plain : { filename, importModuleDynamically: loader };
 
 /** A call of the module loader as code at the top would make it; the debugger's scripts have no loader of their own. */
 const load = loader === undefined ? undefined : quietly(() => new vm.Script('(specifier) => import(specifier)', options).runInThisContext());
@@ -394,7 +412,7 @@ function evaluate(code, place) {
   if (/\bawait\s*[([`+\-/]/.test(code)) return evaluateAsync(code, place);
   let script;
   try {
-    script = new vm.Script(code, options);
+    script = new vm.Script(code, /\bimport\b/.test(code) ? options : plain);
   } catch (error) {
     if (error instanceof SyntaxError && /\bawait\b/.test(code)) return evaluateAsync(code, place);
     throw error;
@@ -438,7 +456,7 @@ function start(request) {
   run = {
     number: request.run, stateless: request.stateless, code: request.code, timeout: request.timeout_ms,
     settled: false, failed: false, value: undefined, error: null, exit: null, timedOut: false,
-    results: [], room: MAX_RESULTS, dropped: 0, deadline: null, ending: false,
+    touched: /\bimport\b/.test(request.code), results: [], room: MAX_RESULTS, dropped: 0, deadline: null, ending: false,
   };
   try {
     const outcome = evaluate(request.code, place);
@@ -616,8 +634,9 @@ function hasChildren() {
   }
 }
 
-/** True when the run left what cannot be put back in this process. */
+/** True when the run left what cannot be put back in this process. Only what it gets at by process and by modules can. */
 function leavesTraces() {
+  if (!run.touched && run.deadline === null) return false;
   return (
     threads.size > 0 ||
     hasChildren() ||

@@ -432,7 +432,7 @@ fn enter(root: &Path) -> io::Result<()> {
         OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))
     };
     env::set_current_dir("/")?;
-    run(InitOptions { control, embedded_javascript: engine })
+    run(InitOptions { control, embedded_javascript: engine, badness: None })
 }
 
 /// Root becomes an ordinary user, whose ids are given.

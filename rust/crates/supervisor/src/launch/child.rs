@@ -1,7 +1,7 @@
 //! The clone's part of a launch: what remains to be done inside, then every way back is closed, then init.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use e2bridge_protocol::socket;
 use landlock::{
@@ -23,8 +23,10 @@ use crate::sys;
 /// Newest Landlock ABI whose rights have been tried with this set of rules.
 const TRIED_LANDLOCK_ABI: ABI = ABI::V7;
 
-/// Badness added when the whole machine runs out of memory: sandboxes end before the service that owns them.
-const OOM_SCORE: &str = "500";
+/// Badness of init when memory runs out, of the machine or of the sandbox's group: sandboxes end before the service that owns them,
+const INIT_BADNESS: i16 = 500;
+/// and the programs of a sandbox before its init.
+const PROGRAM_BADNESS: i16 = 1000;
 
 /// Namespaces of which nobody inside may make another one. `user` alone would do, because there is no capability for the others.
 const FURTHER_NAMESPACES: [&str; 8] = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"];
@@ -32,28 +34,32 @@ const FURTHER_NAMESPACES: [&str; 8] = ["user", "pid", "mnt", "net", "ipc", "uts"
 /// Runs the clone of a zygote: confinement, then init. Descriptors: where to report, and init's control socket.
 pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: RawFd) -> ! {
     let [status, control] = sys::keep_only([status, control]);
+    let mut badness = None;
     let report = match confine(prepared, order, status.as_fd()) {
-        Ok(landlock_abi) => CloneReport::Confined { landlock_abi },
+        Ok((landlock_abi, file)) => {
+            badness = Some(e2bridge_init::Badness { file, init: INIT_BADNESS, programs: PROGRAM_BADNESS });
+            CloneReport::Confined { landlock_abi }
+        }
         Err(step) => CloneReport::Failed(step),
     };
-    let confined = matches!(report, CloneReport::Confined { .. });
-    if socket::send(&status, &report, &[]).is_err() || !confined {
+    if socket::send(&status, &report, &[]).is_err() || badness.is_none() {
         sys::exit(1);
     }
     drop(status);
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
         embedded_javascript: e2bridge_worker::serve_javascript,
+        badness,
     })
 }
 
-fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<u32, Step> {
+fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<(u32, OwnedFd), Step> {
     let Some((CloneCommand::Go, _)) = socket::recv(status).at("receive")? else {
         return Err(Step::refused("receive", "no supervisor"));
     };
     rustix::thread::set_name(c"e2b-init").at("set name")?;
     // While this process still owns its files in /proc.
-    write("/proc/self/oom_score_adj", OOM_SCORE)?;
+    let badness = write("/proc/self/oom_score_adj", &INIT_BADNESS.to_string())?;
     // Now that it is in its cgroups, they become the root of what it sees.
     sys::unshare(UnshareFlags::NEWCGROUP).at("make cgroup namespace")?;
     let (group, user) = (Gid::from_raw(USER_ID), Uid::from_raw(USER_ID));
@@ -66,7 +72,7 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
     let landlock_abi = restrict_files(prepared)?;
     drop_privileges()?;
     check()?;
-    Ok(landlock_abi)
+    Ok((landlock_abi, badness))
 }
 
 fn mount_file_systems(prepared: &Prepared, order: &Order) -> Result<(), Step> {
@@ -126,7 +132,7 @@ fn limit(order: &Order) -> Result<(), Step> {
         match write(&format!("/proc/sys/user/max_{name}_namespaces"), "0") {
             // An older kernel without this kind.
             Err(step) if step.errno == libc::ENOENT && name != "user" => {}
-            other => other?,
+            other => drop(other?),
         }
     }
     Ok(())
@@ -214,9 +220,10 @@ fn check() -> Result<(), Step> {
     }
 }
 
-fn write(path: &str, value: &str) -> Result<(), Step> {
+fn write(path: &str, value: &str) -> Result<OwnedFd, Step> {
     let about = || format!("{value} to {path}");
     let file =
         rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("write", about())?;
-    rustix::io::write(&file, value.as_bytes()).about("write", about()).map(drop)
+    rustix::io::write(&file, value.as_bytes()).about("write", about())?;
+    Ok(file)
 }
