@@ -130,7 +130,6 @@ fn run(engine: &Arc<Engine>) {
 fn work(engine: &Arc<Engine>, events: &mut Vec<epoll::Event>) {
     let background = &engine.background;
     background.next.store(AWAKE, Ordering::SeqCst);
-    engine.forget_old();
     let due = [engine.expire(), engine.pools.fill(engine)];
     let next = due.into_iter().flatten().min();
     background.next.store(next.map_or(AWAKE - 1, |at| background.micros(at)), Ordering::SeqCst);

@@ -10,7 +10,8 @@ use e2bridge_core::{Error, Result};
 use e2bridge_protocol::supervisor::{Checked, Facility, SupervisorReply, SupervisorRequest, Template};
 
 use crate::Config;
-use crate::engine::{Engine, isolation_report};
+use crate::engine::Engine;
+use crate::posture::isolation_report;
 use crate::settings::Settings;
 use crate::supervisor::{PATIENCE, Supervisor, unexpected};
 use crate::templates::builtin_summaries;

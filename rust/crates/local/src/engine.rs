@@ -1,29 +1,28 @@
 //! The engine of one client: which sandboxes there are, how they come and go.
 
-use std::collections::{HashMap, VecDeque};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{
-    IsolationReport, SandboxLimits, SandboxList, SandboxState, SandboxStatus, SandboxSummary,
-    SandboxTerminated,
+    IsolationReport, SandboxLimits, SandboxList, SandboxState, SandboxStatus, SandboxTerminated,
 };
 use e2bridge_core::id::{IdKind, new_id};
 use e2bridge_core::request::{BuiltinTemplate, CreateSandbox, DEFAULT_MEMORY_MB, StatusFilter};
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
 use e2bridge_protocol::socket;
-use e2bridge_protocol::supervisor::{
-    Create, Limits, Mechanism, Posture, SupervisorReply, SupervisorRequest, Template,
-};
+use e2bridge_protocol::supervisor::{Create, Limits, Posture, SupervisorReply, SupervisorRequest, Template};
 use rustix::fs::OFlags;
 
 use crate::background::{self, Background};
 use crate::check::HostKnowledge;
 use crate::deployment::Deployments;
 use crate::pool::Pools;
+use crate::posture::{check_required, isolation_report};
+use crate::registry::{Found, Registry};
 use crate::sandbox::{Assignment, INIT_ENDED, Parts, SUPERVISOR_ENDED, Sandbox, ended_error};
 use crate::settings::Settings;
 use crate::supervisor::{self, Supervisor, unexpected};
@@ -32,18 +31,12 @@ use crate::usage::Usage;
 use crate::wait::{Interrupt, Wakeups, cancelled, host_error};
 use crate::{Config, worker};
 
-use std::os::fd::AsFd;
-
 /// Processes and threads that a sandbox may have at once: enough for a parallel build, too few to be felt by the host.
 const PROCESSES: u32 = 256;
 /// How long programs may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the supervisor may take to end a sandbox.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
-/// Most ended sandboxes that are remembered.
-const MAX_ENDED: usize = 1_000;
-/// How long an ended sandbox is remembered.
-const ENDED_AGE: Duration = Duration::from_secs(3_600);
 /// Why a sandbox ended with its client.
 const CLIENT_CLOSED: &str = "the client was closed";
 
@@ -69,29 +62,13 @@ pub(crate) struct Engine {
     pub(crate) pools: Pools,
     pub(crate) background: Background,
     thread: Mutex<Option<JoinHandle<()>>>,
-    registry: RwLock<Registry>,
+    registry: Registry,
     slot: Mutex<Slot>,
     slot_changed: Condvar,
     numbers: AtomicU64,
     orders: AtomicU64,
     closed: AtomicBool,
     posture: Mutex<Option<(Posture, Arc<IsolationReport>)>>,
-}
-
-#[derive(Default)]
-struct Registry {
-    live: HashMap<String, Arc<Sandbox>>,
-    ended: HashMap<String, Ended>,
-    /// Ids of `ended`, the one that ended first in front.
-    order: VecDeque<String>,
-    closed: bool,
-}
-
-/// What is remembered of an ended sandbox.
-struct Ended {
-    at: Instant,
-    order: u64,
-    status: SandboxStatus,
 }
 
 /// The supervisor of the client.
@@ -124,7 +101,7 @@ impl Engine {
             wakeups: Wakeups::default(),
             background: Background::new()?,
             thread: Mutex::new(None),
-            registry: RwLock::default(),
+            registry: Registry::default(),
             slot: Mutex::default(),
             slot_changed: Condvar::new(),
             numbers: AtomicU64::new(1),
@@ -149,15 +126,6 @@ impl Engine {
     /// `CLOSED`.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Registry> {
-        // Every change under this lock is a few moves in and out of maps.
-        self.registry.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Registry> {
-        self.registry.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -229,13 +197,8 @@ impl Engine {
         }
         dead.kill();
         self.pools.discard(dead);
-        let lost: Vec<_> = self
-            .read()
-            .live
-            .values()
-            .filter(|sandbox| Arc::ptr_eq(&sandbox.supervisor, dead))
-            .cloned()
-            .collect();
+        let mut lost = self.registry.live();
+        lost.retain(|sandbox| Arc::ptr_eq(&sandbox.supervisor, dead));
         for sandbox in lost {
             self.end(&sandbox, SandboxState::Failed, SUPERVISOR_ENDED);
         }
@@ -275,12 +238,17 @@ impl Engine {
         };
         self.pools.activate(template.base());
         let handed_out = self.fill(&sandbox, &template, token).and_then(|()| {
-            self.assign(&sandbox, request, &template, options);
-            self.register(&sandbox)
+            self.assign(&sandbox, request, &template, options)
+                .map_err(|_| Error::new(Code::Unavailable, "the sandbox ended while it was being created"))?;
+            self.registry.insert(&sandbox)
         });
         if let Err(error) = handed_out {
             self.discard(&sandbox);
             return Err(error);
+        }
+        if !sandbox.is_alive() {
+            // It ended before it was to be found among the live ones.
+            self.hung_up(sandbox.number);
         }
         self.background.needed_by(sandbox.deadline());
         if let Some(due) = self.pools.due(template.base()) {
@@ -306,7 +274,7 @@ impl Engine {
         request: &CreateSandbox,
         template: &ResolvedTemplate,
         options: CreateOptions,
-    ) {
+    ) -> Result<()> {
         let started = Instant::now();
         sandbox.assign(
             Assignment {
@@ -320,16 +288,7 @@ impl Engine {
                 started_at: now(),
             },
             request.timeout_seconds,
-        );
-    }
-
-    fn register(&self, sandbox: &Arc<Sandbox>) -> Result<()> {
-        let mut registry = self.write();
-        if registry.closed {
-            return Err(closed());
-        }
-        registry.live.insert(sandbox.id.clone(), Arc::clone(sandbox));
-        Ok(())
+        )
     }
 
     /// Brings the files of an exported template in.
@@ -480,7 +439,7 @@ impl Engine {
             }
         };
         drop(last);
-        let enough = if self.settings.required { check_posture(posture) } else { Ok(()) };
+        let enough = if self.settings.required { check_required(posture) } else { Ok(()) };
         (enough, report)
     }
 
@@ -498,52 +457,34 @@ impl Engine {
     /// `NOT_FOUND` about `sandbox_id`, with `context.status` for one that has ended and is remembered; `CLOSED`.
     pub(crate) fn sandbox(&self, id: &str) -> Result<Arc<Sandbox>> {
         self.check_open()?;
-        let registry = self.read();
-        if let Some(sandbox) = registry.live.get(id) {
-            let sandbox = Arc::clone(sandbox);
-            drop(registry);
-            sandbox.check_running()?;
-            return Ok(sandbox);
-        }
-        match registry.ended.get(id).filter(|ended| ended.at.elapsed() <= ENDED_AGE) {
-            Some(ended) => Err(ended_error(id, ended.status.status)),
-            None => Err(unknown(id)),
+        match self.registry.find(id) {
+            Found::Live(sandbox) => {
+                sandbox.check_running()?;
+                Ok(sandbox)
+            }
+            Found::Ended(status) => Err(ended_error(id, status.status)),
+            Found::Unknown => Err(unknown(id)),
         }
     }
 
     /// Every live sandbox that was handed out, oldest first; those that are being ended are not among them.
     pub(crate) fn sandboxes(&self) -> Vec<Arc<Sandbox>> {
-        let mut sandboxes: Vec<_> = self
-            .read()
-            .live
-            .values()
-            .filter(|sandbox| sandbox.state() == SandboxState::Running)
-            .cloned()
-            .collect();
+        let mut sandboxes = self.registry.live();
+        sandboxes.retain(|sandbox| sandbox.state() == SandboxState::Running);
         sandboxes.sort_by_key(|sandbox| order(sandbox));
         sandboxes
     }
 
     /// Sandboxes of which something is alive.
     pub(crate) fn live(&self) -> usize {
-        self.read().live.len()
+        self.registry.count()
     }
 
     /// `list_e2b_sandboxes`.
     pub(crate) fn list(&self, filter: StatusFilter) -> Result<SandboxList> {
         self.check_open()?;
-        let mut rows: Vec<(u64, SandboxSummary)> = Vec::new();
-        let live: Vec<Arc<Sandbox>> = {
-            let registry = self.read();
-            rows.extend(
-                registry
-                    .ended
-                    .values()
-                    .filter(|ended| filter.accepts(ended.status.status) && ended.at.elapsed() <= ENDED_AGE)
-                    .map(|ended| (ended.order, summary_of(&ended.status))),
-            );
-            registry.live.values().cloned().collect()
-        };
+        let mut rows = self.registry.ended(filter);
+        let live = self.registry.live();
         rows.extend(
             live.iter()
                 .map(|sandbox| (order(sandbox), sandbox.summary()))
@@ -557,27 +498,21 @@ impl Engine {
     /// `get_e2b_sandbox_status`.
     pub(crate) fn status(&self, id: &str) -> Result<SandboxStatus> {
         self.check_open()?;
-        let registry = self.read();
-        if let Some(sandbox) = registry.live.get(id) {
-            let sandbox = Arc::clone(sandbox);
-            drop(registry);
-            let sample = if sandbox.state() == SandboxState::Running {
-                sandbox.sample()
-            } else {
-                sandbox.last_sample()
-            };
-            return Ok(sandbox.status_document(&sample, None));
-        }
-        match registry.ended.get(id).filter(|ended| ended.at.elapsed() <= ENDED_AGE) {
-            Some(ended) => Ok(SandboxStatus { timestamp: now(), ..ended.status.clone() }),
-            None => Err(unknown(id)),
+        match self.registry.find(id) {
+            Found::Live(sandbox) => {
+                let running = sandbox.state() == SandboxState::Running;
+                let sample = if running { sandbox.sample() } else { sandbox.last_sample() };
+                Ok(sandbox.status_document(&sample, None))
+            }
+            Found::Ended(status) => Ok(SandboxStatus { timestamp: now(), ..*status }),
+            Found::Unknown => Err(unknown(id)),
         }
     }
 
     /// `set_e2b_timeout`: the new deadline for documents.
     pub(crate) fn set_timeout(&self, id: &str, timeout: u32) -> Result<String> {
         let sandbox = self.sandbox(id)?;
-        let expires_at = sandbox.set_deadline(Instant::now(), timeout);
+        let expires_at = sandbox.set_deadline(Instant::now(), timeout)?;
         self.background.needed_by(sandbox.deadline());
         Ok(expires_at)
     }
@@ -618,17 +553,7 @@ impl Engine {
         let sample = sandbox.last_sample();
         self.kill(sandbox);
         let status = sandbox.status_document(&sample, Some(now()));
-        let order = order(sandbox);
-        let at = Instant::now();
-        let forgotten = {
-            let mut registry = self.write();
-            let lived = registry.live.remove(&sandbox.id);
-            registry.ended.insert(sandbox.id.clone(), Ended { at, order, status });
-            registry.order.push_back(sandbox.id.clone());
-            // Dropped outside of the lock, since that closes descriptors.
-            (lived, registry.forget(at))
-        };
-        drop(forgotten);
+        self.registry.end(order(sandbox), status);
         self.deployments.sandbox_ended(sandbox);
     }
 
@@ -656,41 +581,22 @@ impl Engine {
         }
     }
 
-    /// Forgets what was remembered long enough. Called by the background thread.
-    pub(crate) fn forget_old(&self) {
-        let forgotten = self.write().forget(Instant::now());
-        drop(forgotten);
-    }
-
-    /// Ends what is past its deadline; returns the next deadline, also of what is remembered. Called by the background thread.
+    /// Ends what is past its deadline and forgets what was remembered long enough; answers when to do so again. Called by the
+    /// background thread.
     pub(crate) fn expire(&self) -> Option<Instant> {
         let now = Instant::now();
-        let (due, next) = {
-            let registry = self.read();
-            let mut due = Vec::new();
-            let mut next = registry
-                .order
-                .front()
-                .and_then(|id| registry.ended.get(id))
-                .map(|ended| ended.at + ENDED_AGE);
-            for sandbox in registry.live.values() {
-                if sandbox.state() != SandboxState::Running {
-                    continue;
-                }
-                let deadline = sandbox.deadline();
-                if deadline <= now {
-                    due.push(Arc::clone(sandbox));
-                } else if next.is_none_or(|next| deadline < next) {
-                    next = Some(deadline);
-                }
+        let mut next = self.registry.forget(now);
+        for sandbox in self.registry.live() {
+            if sandbox.state() != SandboxState::Running {
+                continue;
             }
-            (due, next)
-        };
-        for sandbox in due {
-            // It may have got more time since.
-            if sandbox.deadline() <= Instant::now() {
-                let (timeout, _) = sandbox.timeout();
-                self.end(&sandbox, SandboxState::Expired, &format!("its lifetime of {timeout} s has passed"));
+            let deadline = sandbox.deadline();
+            if deadline > now {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+                continue;
+            }
+            if sandbox.mark_expired() {
+                self.finish(&sandbox);
             }
         }
         next
@@ -698,7 +604,7 @@ impl Engine {
 
     /// Ends a sandbox whose control socket has closed. Called by the background thread.
     pub(crate) fn hung_up(&self, number: u64) {
-        let found = self.read().live.values().find(|sandbox| sandbox.number == number).cloned();
+        let found = self.registry.live().into_iter().find(|sandbox| sandbox.number == number);
         let Some(sandbox) = found.or_else(|| self.pools.remove(number)) else { return };
         if sandbox.supervisor.is_dead() {
             self.supervisor_died(&sandbox.supervisor);
@@ -714,13 +620,7 @@ impl Engine {
     /// Ends everything and returns when nothing is left. Idempotent.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        let live: Vec<_> = {
-            let mut registry = self.write();
-            registry.closed = true;
-            registry.ended.clear();
-            registry.order.clear();
-            registry.live.drain().map(|(_, sandbox)| sandbox).collect()
-        };
+        let live = self.registry.close();
         for sandbox in &live {
             sandbox.mark_ended(SandboxState::Terminated, CLIENT_CLOSED);
         }
@@ -753,26 +653,6 @@ impl Engine {
     }
 }
 
-impl Registry {
-    /// Takes out what is remembered beyond number or age.
-    fn forget(&mut self, now: Instant) -> Vec<Ended> {
-        let mut forgotten = Vec::new();
-        while let Some(oldest) = self.order.front() {
-            let old = match self.ended.get(oldest) {
-                Some(ended) => now.saturating_duration_since(ended.at) > ENDED_AGE,
-                None => true,
-            };
-            if !old && self.order.len() <= MAX_ENDED {
-                break;
-            }
-            if let Some(id) = self.order.pop_front() {
-                forgotten.extend(self.ended.remove(&id));
-            }
-        }
-        forgotten
-    }
-}
-
 fn order(sandbox: &Sandbox) -> u64 {
     sandbox.assignment().map_or(u64::MAX, |assignment| assignment.order)
 }
@@ -794,60 +674,6 @@ fn wire(template: BuiltinTemplate) -> Template {
         BuiltinTemplate::Base => Template::Base,
         BuiltinTemplate::Python => Template::Python,
         BuiltinTemplate::Node => Template::Node,
-    }
-}
-
-fn summary_of(status: &SandboxStatus) -> SandboxSummary {
-    SandboxSummary {
-        sandbox_id: status.sandbox_id.clone(),
-        name: status.name.clone(),
-        template: status.template.clone(),
-        status: status.status,
-        started_at: status.started_at.clone(),
-        expires_at: status.expires_at.clone(),
-        ended_at: status.ended_at.clone(),
-        limits: status.limits,
-        deployment_id: status.deployment_id.clone(),
-    }
-}
-
-/// A posture as documents have it.
-pub(crate) fn isolation_report(posture: &Posture) -> IsolationReport {
-    let word = |mechanism, fallback: &str| match mechanism {
-        Mechanism::CgroupV1 => "cgroup_v1".to_owned(),
-        Mechanism::CgroupV2 => "cgroup_v2".to_owned(),
-        Mechanism::Fallback => fallback.to_owned(),
-    };
-    IsolationReport {
-        tier: posture.tier.clone(),
-        namespaces: posture.namespaces.clone(),
-        ids: if posture.dedicated_ids { "dedicated" } else { "own" }.to_owned(),
-        seccomp: posture.seccomp,
-        landlock_abi: posture.landlock_abi,
-        memory: word(posture.memory, "per_process"),
-        processes: word(posture.processes, "pid_max"),
-        cpu: word(posture.cpu, "affinity"),
-    }
-}
-
-/// The second look at REQUIRED: what is in force, not what was meant.
-fn check_posture(posture: &Posture) -> Result<()> {
-    let missing = ["user", "pid", "mount", "ipc", "uts", "net", "cgroup"]
-        .into_iter()
-        .find(|namespace| !posture.namespaces.iter().any(|found| found == namespace))
-        .map(|namespace| format!("the {namespace} namespace"))
-        .or_else(|| (!posture.seccomp).then(|| "seccomp".to_owned()))
-        .or_else(|| (posture.tier != "full").then(|| format!("the tier full (found {})", posture.tier)));
-    match missing {
-        None => Ok(()),
-        Some(missing) => Err(Error::new(
-            Code::IsolationUnavailable,
-            format!("the sandbox came up without {missing}; isolation REQUIRED does not allow that"),
-        )
-        .with(
-            "remedy",
-            "E2B.check() says what this host lacks; E2BConfig isolation BEST_EFFORT accepts less",
-        )),
     }
 }
 

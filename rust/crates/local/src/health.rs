@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 
 use self::ask::{Answer, ask_all};
 use self::host::HostCapacity;
-use crate::engine::{Engine, isolation_report};
+use crate::engine::Engine;
+use crate::posture::isolation_report;
 use crate::sandbox::Sandbox;
 use crate::supervisor::Supervisor;
 

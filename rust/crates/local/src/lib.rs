@@ -25,6 +25,8 @@ mod files;
 mod health;
 mod output;
 mod pool;
+mod posture;
+mod registry;
 mod sandbox;
 mod settings;
 mod supervisor;

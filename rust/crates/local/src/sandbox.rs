@@ -154,10 +154,14 @@ impl Sandbox {
     }
 
     /// Hands it out; once.
-    pub(crate) fn assign(&self, assignment: Assignment, timeout: u32) {
-        self.set_deadline(assignment.started, timeout);
+    ///
+    /// # Errors
+    /// `NOT_FOUND` with `context.status` when it has ended.
+    pub(crate) fn assign(&self, assignment: Assignment, timeout: u32) -> Result<()> {
+        self.set_deadline(assignment.started, timeout)?;
         // A second hand-out cannot happen: a pool gives each of its sandboxes away once.
         let _ = self.assignment.set(assignment);
+        Ok(())
     }
 
     /// What it is since its hand-out; `None` before.
@@ -196,16 +200,22 @@ impl Sandbox {
         (life.timeout, life.expires_at.clone())
     }
 
-    /// Lets it live `timeout` seconds from `from`.
-    pub(crate) fn set_deadline(&self, from: Instant, timeout: u32) -> String {
+    /// Lets it live `timeout` seconds from `from`; answers the deadline for documents.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` with `context.status` when it has ended.
+    pub(crate) fn set_deadline(&self, from: Instant, timeout: u32) -> Result<String> {
         let life_time = Duration::from_secs(u64::from(timeout));
         let left = (from + life_time).saturating_duration_since(Instant::now());
         let expires_at = rfc3339(SystemTime::now() + left);
         let mut life = self.life();
+        if let Phase::Ended { state, .. } = &life.phase {
+            return Err(ended_error(&self.id, *state));
+        }
         life.deadline = from + life_time;
         life.timeout = timeout;
         life.expires_at.clone_from(&expires_at);
-        expires_at
+        Ok(expires_at)
     }
 
     /// The state it is in; one that is being ended has the state that it will be remembered by.
@@ -226,6 +236,17 @@ impl Sandbox {
                 true
             }
         }
+    }
+
+    /// Marks it as expired, unless it is being ended or has got more time.
+    pub(crate) fn mark_expired(&self) -> bool {
+        let mut life = self.life();
+        let due = matches!(life.phase, Phase::Running) && life.deadline <= Instant::now();
+        if due {
+            let reason = format!("its lifetime of {} s has passed", life.timeout);
+            life.phase = Phase::Ended { state: SandboxState::Expired, reason };
+        }
+        due
     }
 
     /// Refuses what needs a live sandbox.
