@@ -17,8 +17,12 @@ static void signals(char *text, size_t size)
     if (file == NULL)
         return;
     while (fgets(line, sizeof line, file))
-        if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0 || strncmp(line, "SigCgt", 6) == 0)
-            strncat(text, line, size - strlen(text) - 1);
+        if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0 || strncmp(line, "SigCgt", 6) == 0) {
+            /* Signals 32 and 33 are the C library's own: it catches them from the first thread on. */
+            unsigned long long set = strtoull(line + 7, NULL, 16) & ~(3ULL << 31);
+            size_t length = strlen(text);
+            snprintf(text + length, size - length, "%.6s %016llx\n", line, set);
+        }
     fclose(file);
 }
 
