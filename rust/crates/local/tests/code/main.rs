@@ -8,5 +8,4 @@ mod limits;
 mod node;
 mod python;
 mod shell;
-mod speed;
 mod support;
