@@ -133,6 +133,17 @@ impl Output {
         }
     }
 
+    /// Takes what is in a pipe at this moment, and nothing that is written meanwhile.
+    pub(crate) fn take_waiting(&mut self, stream: usize, pipe: impl AsFd) {
+        let mut left = usize::try_from(rustix::io::ioctl_fionread(&pipe).unwrap_or(0)).unwrap_or(0);
+        while left > 0 {
+            match self.read(stream, &pipe, left) {
+                Read::Some(length) => left = left.saturating_sub(length),
+                Read::End | Read::Nothing => break,
+            }
+        }
+    }
+
     /// Adds bytes that did not come through a pipe.
     pub(crate) fn push(&mut self, stream: usize, bytes: &[u8]) {
         keep(&mut self.streams[stream], &mut self.pieces, stream, bytes);

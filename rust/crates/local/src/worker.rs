@@ -376,16 +376,7 @@ impl Worker {
 
     /// Throws away what processes of an earlier run wrote after its reply.
     fn discard_stale_output(&self) {
-        let mut scrap = Output::default();
-        for fd in self.process.stdout.iter().chain(&self.process.stderr) {
-            let mut left = usize::try_from(rustix::io::ioctl_fionread(fd).unwrap_or(0)).unwrap_or(0);
-            while left > 0 {
-                match scrap.read(STDOUT, fd, left) {
-                    Read::Some(length) => left = left.saturating_sub(length),
-                    Read::End | Read::Nothing => break,
-                }
-            }
-        }
+        self.take_rest(&mut Output::default());
     }
 
     /// Sends the request and collects output and reply.
@@ -583,13 +574,8 @@ impl Worker {
     /// Takes what is in the pipes at this moment.
     fn take_rest(&self, output: &mut Output) {
         for (stream, fd) in [(STDOUT, &self.process.stdout), (STDERR, &self.process.stderr)] {
-            let Some(fd) = fd else { continue };
-            let mut left = usize::try_from(rustix::io::ioctl_fionread(fd).unwrap_or(0)).unwrap_or(0);
-            while left > 0 {
-                match output.read(stream, fd, left) {
-                    Read::Some(length) => left = left.saturating_sub(length),
-                    Read::End | Read::Nothing => break,
-                }
+            if let Some(fd) = fd {
+                output.take_waiting(stream, fd);
             }
         }
     }
