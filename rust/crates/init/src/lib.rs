@@ -21,6 +21,7 @@ use std::os::fd::OwnedFd;
 mod archive;
 mod failure;
 mod file_agent;
+mod memory;
 mod serve;
 mod shepherd;
 mod spawn;
@@ -35,9 +36,14 @@ pub struct InitOptions {
     /// Entry point of the embedded JavaScript worker: called in a forked child, with the worker socket (descriptor 3), its
     /// standard streams set, all other descriptors closed. It must not return and ends the process by `_exit`.
     pub embedded_javascript: fn(OwnedFd) -> !,
+    /// `/dev/zero`, open for reading and writing: the way to memory that forks share where anonymous memory of that kind is closed off.
+    pub zero: OwnedFd,
     /// `oom_score_adj` of this process, open for writing: code inside cannot reach such files any more. With it init gives what it
     /// starts a higher badness than its own, so that a full memory group costs the program and not the sandbox.
     pub badness: Option<Badness>,
+    /// Bytes that all processes and files may take together, where no cgroup bounds that: when they take more, the execution that takes
+    /// most is ended, and its `Exited` says so.
+    pub watched_memory: Option<u64>,
 }
 
 /// How likely the kernel takes init, and what init starts, when memory runs out.

@@ -10,6 +10,7 @@ use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::memory::MemoryWatch;
 use crate::shepherd::state;
 use crate::spawn::{self, Started, Streams, in_child, tell};
 use crate::sys::{self, Fork, Slot, Slots, Waited};
@@ -107,9 +108,18 @@ impl Execution {
 
     /// A request to end all of it, from the library.
     fn kill(&mut self) {
+        self.end_all(killed());
+    }
+
+    /// It takes too much memory.
+    fn exceed(&mut self) {
+        self.end_all(Exit { out_of_memory: true, ..killed() });
+    }
+
+    fn end_all(&mut self, report: Exit) {
         if self.claim() {
-            self.end(Some(killed(false)));
-        } else if !matches!(self.phase, Phase::Ending(_)) {
+            self.end(Some(report));
+        } else if !matches!(self.phase, Phase::Ending(_) | Phase::Over) {
             // The library has been told how the program ended; what is left goes all the same.
             self.end(None);
         }
@@ -127,7 +137,7 @@ impl Execution {
 
     fn expire(&mut self) {
         if self.claim() {
-            self.end(Some(killed(true)));
+            self.end(Some(Exit { timed_out: true, ..killed() }));
         } else {
             self.settle();
         }
@@ -135,8 +145,15 @@ impl Execution {
 }
 
 /// An end by SIGKILL.
-fn killed(timed_out: bool) -> Exit {
-    Exit { exit_code: None, signal: Some(libc::SIGKILL), timed_out, cpu_us: 0, max_rss_bytes: 0 }
+fn killed() -> Exit {
+    Exit {
+        exit_code: None,
+        signal: Some(libc::SIGKILL),
+        timed_out: false,
+        out_of_memory: false,
+        cpu_us: 0,
+        max_rss_bytes: 0,
+    }
 }
 
 /// A child that works on files.
@@ -185,6 +202,7 @@ struct Server {
     slots: Slots,
     embedded_javascript: fn(OwnedFd) -> !,
     badness: Option<Badness>,
+    memory: Option<MemoryWatch>,
     executions: Vec<Execution>,
     agents: Vec<Agent>,
     long: Vec<Long>,
@@ -231,9 +249,10 @@ impl Server {
             control,
             signals: sys::child_signals()?,
             processes: Processes::open()?,
-            slots: Slots::new(MAX_EXECUTIONS)?,
+            slots: Slots::new(MAX_EXECUTIONS, options.zero.as_fd())?,
             embedded_javascript: options.embedded_javascript,
             badness: options.badness,
+            memory: options.watched_memory.map(MemoryWatch::new),
             executions: Vec::new(),
             agents: Vec::new(),
             long: Vec::new(),
@@ -327,6 +346,7 @@ impl Server {
             .chain(self.agents.iter().filter_map(|agent| agent.kill_at))
             .chain(self.shutdown.iter().map(|shutdown| shutdown.deadline))
             .chain(self.escape.iter().map(|escape| escape.next))
+            .chain(self.memory.iter().filter(|_| !self.executions.is_empty()).map(|memory| memory.next))
             .min()
     }
 
@@ -569,6 +589,7 @@ impl Server {
             }
             due |= matches!(&execution.phase, Phase::Ending(ending) if ending.next <= now);
         }
+        due |= self.watch_memory(now);
         if due {
             self.kill_round(now);
         }
@@ -578,6 +599,17 @@ impl Server {
                 sys::signal_child(agent.pid, libc::SIGKILL);
             }
         }
+    }
+
+    /// Ends the execution that takes most when all together take too much; true when it did.
+    fn watch_memory(&mut self, now: Instant) -> bool {
+        let Some(memory) = self.memory.as_mut().filter(|memory| memory.next <= now) else { return false };
+        if self.executions.is_empty() {
+            return false;
+        }
+        let Some(top) = memory.look(&mut self.processes) else { return false };
+        let greedy = self.executions.iter_mut().find(|execution| execution.top_lives && execution.top == top);
+        greedy.map(Execution::exceed).is_some()
     }
 
     fn finish_shutdown(&mut self) {
@@ -712,12 +744,10 @@ impl Execution {
                 None => self.end(Some(usage(Exit {
                     exit_code: waited.exit_code(),
                     signal: sys::term_signal(waited.status),
-                    timed_out: false,
-                    cpu_us: 0,
-                    max_rss_bytes: 0,
+                    ..killed()
                 }))),
                 // Killed before it could tell anything, by code of the same uid.
-                Some(slot) if slot.claim(state::KILLED) => self.end(Some(usage(killed(false)))),
+                Some(slot) if slot.claim(state::KILLED) => self.end(Some(usage(killed()))),
                 Some(slot) => {
                     // Killed between the end of the program and the report of it.
                     let untold = slot.state.load(Ordering::Acquire) == state::ENDED;

@@ -38,6 +38,7 @@ impl Slot {
             exit_code: sys::exit_code(status),
             signal: sys::term_signal(status),
             timed_out: false,
+            out_of_memory: false,
             cpu_us: self.cpu_us.load(Ordering::Relaxed),
             max_rss_bytes: self.max_rss_bytes.load(Ordering::Relaxed),
         }

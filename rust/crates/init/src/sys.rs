@@ -382,16 +382,16 @@ pub(crate) struct Slot {
 pub(crate) struct Slots(&'static [Slot]);
 
 impl Slots {
-    /// Room for `count`; untouched pages cost nothing.
-    pub(crate) fn new(count: usize) -> io::Result<Self> {
+    /// Room for `count` in memory of `/dev/zero`; untouched pages cost nothing.
+    pub(crate) fn new(count: usize, zero: BorrowedFd<'_>) -> io::Result<Self> {
         // SAFETY: a new mapping that overlaps nothing.
         let memory = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 count * size_of::<Slot>(),
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-                -1,
+                libc::MAP_SHARED,
+                zero.as_raw_fd(),
                 0,
             )
         };

@@ -207,15 +207,39 @@ impl Processes {
     pub(crate) fn look(&self, pid: i32) -> Option<Process> {
         read_stat(&self.directory, pid)
     }
+
+    /// Resident memory of a process that is no file's; a page that several share counts for each.
+    pub(crate) fn anonymous_bytes(&self, pid: i32) -> Option<u64> {
+        let mut text = [0_u8; 256];
+        let length = read_file(&self.directory, pid, "statm", &mut text)?;
+        let mut fields = text[..length].split(|&byte| byte == b' ').skip(1).map(number);
+        let (resident, shared) = (fields.next()??, fields.next()??);
+        let page = u64::try_from(rustix::param::page_size()).ok()?;
+        Some(u64::try_from(resident - shared).unwrap_or(0) * page)
+    }
+
+    /// The same, each page divided among those who share it. A process may have closed itself to this look.
+    pub(crate) fn proportional_bytes(&self, pid: i32) -> Option<u64> {
+        let mut text = [0_u8; 2048];
+        let length = read_file(&self.directory, pid, "smaps_rollup", &mut text)?;
+        let line =
+            text[..length].split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Pss_Anon:"))?;
+        let kibibytes = number(line.trim_ascii().split(|&byte| byte == b' ').next()?)?;
+        Some(u64::try_from(kibibytes).ok()? * 1024)
+    }
 }
 
 fn read_stat(directory: &OwnedFd, pid: i32) -> Option<Process> {
-    let file =
-        rustix::fs::openat(directory, format!("{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .ok()?;
     let mut stat = [0_u8; 1024];
-    let length = rustix::io::read(&file, &mut stat[..]).ok()?;
+    let length = read_file(directory, pid, "stat", &mut stat)?;
     Process::parse(&stat[..length])
+}
+
+/// The beginning of a file of a process.
+fn read_file(directory: &OwnedFd, pid: i32, name: &str, buffer: &mut [u8]) -> Option<usize> {
+    let path = format!("{pid}/{name}");
+    let file = rustix::fs::openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    rustix::io::read(&file, buffer).ok()
 }
 
 #[cfg(test)]

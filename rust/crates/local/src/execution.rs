@@ -204,8 +204,8 @@ impl Sandbox {
         let mut output = Output::default();
         let end =
             self.collect(engine, &process, pipes, &mut output, timeout.map(|time| began + time), &interrupt)?;
-        let out_of_memory =
-            matches!((kills_before, self.memory_kills()), (Some(before), Some(after)) if after > before);
+        let out_of_memory = self.memory_killed_since(kills_before)
+            || matches!(end, End::Exited(Exit { out_of_memory: true, .. }));
         let duration = began.elapsed();
         let outcome = |exit_code, signal, timed_out, output| ProcessOutcome {
             exit_code,
@@ -311,6 +311,7 @@ impl Sandbox {
             exit_code: None,
             signal: Some(libc::SIGKILL),
             timed_out: true,
+            out_of_memory: false,
             cpu_us: 0,
             max_rss_bytes: 0,
         }))

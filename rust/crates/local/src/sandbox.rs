@@ -511,6 +511,11 @@ impl Sandbox {
         self.usage.memory_kills()
     }
 
+    /// Whether there were more of them than `before`.
+    pub(crate) fn memory_killed_since(&self, before: Option<u64>) -> bool {
+        matches!((before, self.memory_kills()), (Some(before), Some(after)) if after > before)
+    }
+
     /// A sample of at most 100 ms ago, and of after the last execution.
     pub(crate) fn sample(&self) -> Arc<Sample> {
         let (last, ask_again) = {

@@ -328,8 +328,8 @@ pub(crate) fn run(
         (After::Usable, Some(lease)) => lease.give_back(worker),
         (After::Gone, _) => {}
     }
-    let out_of_memory =
-        matches!((kills_before, sandbox.memory_kills()), (Some(before), Some(after)) if after > before);
+    let out_of_memory = sandbox.memory_killed_since(kills_before)
+        || matches!(end, RunEnd::Exited(Exit { out_of_memory: true, .. }));
     Ok(Run { end, output, out_of_memory, duration: began.elapsed() })
 }
 

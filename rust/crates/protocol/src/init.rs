@@ -139,6 +139,9 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// The time-out ended it.
     pub timed_out: bool,
+    /// Init ended it because all processes together took more memory than the sandbox has. Where a cgroup bounds memory, the kernel
+    /// ends processes, and the group tells.
+    pub out_of_memory: bool,
     /// User and system time of the program and its waited-for children, microseconds.
     pub cpu_us: u64,
     /// Largest resident set among them, bytes.

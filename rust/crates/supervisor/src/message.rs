@@ -28,12 +28,22 @@ pub(crate) struct Order {
     pub(crate) disk_bytes: u64,
     /// Writable files, directories and links.
     pub(crate) disk_inodes: u64,
-    /// RLIMIT_DATA of every process, bytes.
-    pub(crate) data_limit: Option<u64>,
+    /// Bounds of every process, where no cgroup bounds memory.
+    pub(crate) per_process: Option<PerProcess>,
     /// RLIMIT_NPROC.
     pub(crate) process_limit: Option<u64>,
     /// `pid_max` of the pid namespace.
     pub(crate) pid_max: Option<u32>,
+}
+
+/// Bounds of a process that together bound its memory. What is memory but none of this is closed off by `without_memory_group` of the
+/// system call policy, by [`crate::plan::TCP_BUFFERS`], and for `/dev/zero` by Landlock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PerProcess {
+    /// RLIMIT_DATA, bytes.
+    pub(crate) memory: u64,
+    /// RLIMIT_NOFILE: the buffers behind that many sockets and pipes take no more than `memory` again.
+    pub(crate) descriptors: u64,
 }
 
 /// Zygote to supervisor.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use e2bridge_protocol::supervisor::Limits;
 use rustix::process::Resource;
 
-use crate::message::Order;
+use crate::message::{Order, PerProcess};
 
 /// User and group id of everything inside.
 pub(crate) const USER_ID: u32 = 1000;
@@ -138,6 +138,37 @@ pub(crate) struct WithoutCgroup {
     pub(crate) processes: bool,
 }
 
+/// Largest buffer of a socket, bytes, unless the host's default is larger: nobody may ask for more where buffers have no group.
+pub(crate) const SOCKET_BUFFER: u64 = 212_992;
+
+/// `tcp_rmem` and `tcp_wmem` of a sandbox's network where no cgroup bounds memory: least, initial, most. The kernel's own most is 4 to 6
+/// MiB a connection, taken without being asked for.
+pub(crate) const TCP_BUFFERS: &str = "4096 65536 212992";
+
+impl PerProcess {
+    /// For a sandbox of that much memory, where a socket gets buffers of `socket_buffer` bytes each way.
+    pub(crate) fn new(memory: u64, socket_buffer: u64) -> Self {
+        // What a small interpreter or a shell with a pipeline needs, and what none needs more of.
+        const DESCRIPTORS: (u64, u64) = (128, 1024);
+        let each = 2 * socket_buffer.max(SOCKET_BUFFER);
+        Self { memory, descriptors: (memory / each).clamp(DESCRIPTORS.0, DESCRIPTORS.1) }
+    }
+
+    /// The limits, soft and hard alike.
+    pub(crate) fn limits(self) -> [(Resource, u64); 4] {
+        // Counted apart from RLIMIT_DATA.
+        const STACK: u64 = 8 * 1024 * 1024;
+        // Interpreters reserve much of which they use little. The page tables of so much are 32 MiB at the most.
+        const RESERVED: u64 = 16 * 1024 * 1024 * 1024;
+        [
+            (Resource::Data, self.memory),
+            (Resource::As, self.memory.saturating_add(RESERVED)),
+            (Resource::Stack, STACK),
+            (Resource::Nofile, self.descriptors),
+        ]
+    }
+}
+
 /// Ids that a pid namespace gives only once: when they are used up, it goes on above them. A `pid_max` without room above them would
 /// leave a sandbox that has started so many processes unable to start more, though none of them is alive.
 const RESERVED_PIDS: u32 = 300;
@@ -149,6 +180,7 @@ pub(crate) fn order(
     host_name: String,
     limits: &Limits,
     without: WithoutCgroup,
+    socket_buffer: u64,
     processes_per_namespace: bool,
 ) -> Order {
     Order {
@@ -157,7 +189,7 @@ pub(crate) fn order(
         host_name,
         disk_bytes: limits.disk_bytes,
         disk_inodes: limits.disk_inodes,
-        data_limit: without.memory.then_some(limits.memory_bytes),
+        per_process: without.memory.then(|| PerProcess::new(limits.memory_bytes, socket_buffer)),
         process_limit: processes_per_namespace.then(|| u64::from(limits.processes)),
         pid_max: without.processes.then(|| limits.processes.max(1).saturating_add(RESERVED_PIDS)),
     }
@@ -527,16 +559,27 @@ mod tests {
         let limits =
             Limits { memory_bytes: 1 << 29, cpu_count: 1, disk_bytes: 0, disk_inodes: 0, processes: 64 };
         let of = |memory, processes, namespace| {
-            let order = order(1, 2, "h".to_owned(), &limits, WithoutCgroup { memory, processes }, namespace);
-            (order.data_limit, order.process_limit, order.pid_max)
+            let without = WithoutCgroup { memory, processes };
+            let order = order(1, 2, "h".to_owned(), &limits, without, SOCKET_BUFFER, namespace);
+            (order.per_process.map(|it| it.memory), order.process_limit, order.pid_max)
         };
         assert_eq!(of(false, false, true), (None, Some(64), None));
         assert_eq!(of(true, true, true), (Some(1 << 29), Some(64), Some(364)));
         assert_eq!(of(false, true, false), (None, None, Some(364)));
-        let order =
-            order(1, 2, "h".to_owned(), &limits, WithoutCgroup { memory: false, processes: false }, true);
+        let without = WithoutCgroup { memory: false, processes: false };
+        let order = order(1, 2, "h".to_owned(), &limits, without, SOCKET_BUFFER, true);
         // Neither can be 0, which would be no limit at all.
         assert_eq!(writable_options(&order), "size=4096,nr_inodes=10,mode=0755,uid=1000,gid=1000");
+    }
+
+    #[test]
+    fn descriptors_are_as_many_as_their_buffers_fit_into_the_memory() {
+        let descriptors = |mebibytes: u64, buffer| PerProcess::new(mebibytes << 20, buffer).descriptors;
+        assert_eq!(descriptors(64, 0), 157);
+        assert_eq!(descriptors(64, SOCKET_BUFFER), 157);
+        assert_eq!(descriptors(256, 1 << 20), 128);
+        assert_eq!((descriptors(16, 0), descriptors(4096, 0)), (128, 1024));
+        assert!(TCP_BUFFERS.ends_with(&SOCKET_BUFFER.to_string()));
     }
 
     #[test]

@@ -416,6 +416,7 @@ fn enter(root: &Path) -> io::Result<()> {
             }
         }
     }
+    let zero = OwnedFd::from(fs::File::options().read(true).write(true).open("/dev/zero")?);
     mount(none, &root.join("proc"), "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "")?;
     let path = CString::new(root.to_str().unwrap())?;
     // Version 3 of the header, this process; three empty sets twice.
@@ -432,7 +433,7 @@ fn enter(root: &Path) -> io::Result<()> {
         OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))
     };
     env::set_current_dir("/")?;
-    run(InitOptions { control, embedded_javascript: engine, badness: None })
+    run(InitOptions { control, embedded_javascript: engine, zero, badness: None, watched_memory: None })
 }
 
 /// Root becomes an ordinary user, whose ids are given.

@@ -15,8 +15,8 @@ use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, SecureComputingMode, UnshareFlags,
 };
 
-use super::{Prepared, PreparedCarried, shown};
-use crate::message::{At, CloneCommand, CloneReport, Order, Step};
+use super::{Prepared, PreparedCarried, shown, write};
+use crate::message::{At, CloneCommand, CloneReport, Order, PerProcess, Step};
 use crate::plan::{self, PLACES, SCRATCH, USER_ID};
 use crate::sys;
 
@@ -28,32 +28,46 @@ const INIT_BADNESS: i16 = 500;
 /// and the programs of a sandbox before its init.
 const PROGRAM_BADNESS: i16 = 1000;
 
+/// The device whose shared mappings are memory.
+const ZERO: &str = "/dev/zero";
+
 /// Namespaces of which nobody inside may make another one. `user` alone would do, because there is no capability for the others.
 const FURTHER_NAMESPACES: [&str; 8] = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"];
 
 /// Runs the clone of a zygote: confinement, then init. Descriptors: where to report, and init's control socket.
 pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: RawFd) -> ! {
     let [status, control] = sys::keep_only([status, control]);
-    let mut badness = None;
+    let mut kept = None;
     let report = match confine(prepared, order, status.as_fd()) {
-        Ok((landlock_abi, file)) => {
-            badness = Some(e2bridge_init::Badness { file, init: INIT_BADNESS, programs: PROGRAM_BADNESS });
+        Ok(Confined { landlock_abi, badness, zero }) => {
+            kept = Some((badness, zero));
             CloneReport::Confined { landlock_abi }
         }
         Err(step) => CloneReport::Failed(step),
     };
-    if socket::send(&status, &report, &[]).is_err() || badness.is_none() {
-        sys::exit(1);
-    }
+    let sent = socket::send(&status, &report, &[]);
+    let (Ok(()), Some((file, zero))) = (sent, kept) else { sys::exit(1) };
     drop(status);
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
         embedded_javascript: e2bridge_worker::serve_javascript,
-        badness,
+        zero,
+        badness: Some(e2bridge_init::Badness { file, init: INIT_BADNESS, programs: PROGRAM_BADNESS }),
+        watched_memory: order.per_process.map(|bounds| bounds.memory),
     })
 }
 
-fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<(u32, OwnedFd), Step> {
+/// What a confined clone has in hand for its init.
+struct Confined {
+    /// In force; 0 = the kernel has no Landlock.
+    landlock_abi: u32,
+    /// Its `oom_score_adj`.
+    badness: OwnedFd,
+    /// `/dev/zero`.
+    zero: OwnedFd,
+}
+
+fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<Confined, Step> {
     let Some((CloneCommand::Go, _)) = socket::recv(status).at("receive")? else {
         return Err(Step::refused("receive", "no supervisor"));
     };
@@ -69,10 +83,11 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
     rustix::system::sethostname(order.host_name.as_bytes()).about("set host name", &order.host_name)?;
     rustix::process::setsid().at("make session")?;
     limit(order)?;
-    let landlock_abi = restrict_files(prepared)?;
+    let zero = rustix::fs::open(ZERO, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).about("open", ZERO)?;
+    let landlock_abi = restrict_files(prepared, order)?;
     drop_privileges()?;
     check()?;
-    Ok((landlock_abi, badness))
+    Ok(Confined { landlock_abi, badness, zero })
 }
 
 fn mount_file_systems(prepared: &Prepared, order: &Order) -> Result<(), Step> {
@@ -116,8 +131,12 @@ fn make_directory(path: &CString) -> Result<(), Step> {
 }
 
 fn limit(order: &Order) -> Result<(), Step> {
-    for (resource, value) in [(Resource::Data, order.data_limit), (Resource::Nproc, order.process_limit)] {
-        let Some(value) = value else { continue };
+    let per_process = order.per_process.map(PerProcess::limits);
+    for (resource, value) in
+        per_process.into_iter().flatten().chain(order.process_limit.map(|value| (Resource::Nproc, value)))
+    {
+        // A lower one that the service is under holds as well.
+        let value = rustix::process::getrlimit(resource).maximum.map_or(value, |most| most.min(value));
         let limit = Rlimit { current: Some(value), maximum: Some(value) };
         rustix::process::setrlimit(resource, limit).about("set limit", format!("{resource:?} {value}"))?;
     }
@@ -140,7 +159,7 @@ fn limit(order: &Order) -> Result<(), Step> {
 
 /// Reading and executing everywhere, writing in the writable places and to the devices; no signal and no abstract socket
 /// leaves the sandbox. Returns the ABI in force, 0 when the kernel has no Landlock.
-fn restrict_files(prepared: &Prepared) -> Result<u32, Step> {
+fn restrict_files(prepared: &Prepared, order: &Order) -> Result<u32, Step> {
     let refused = |error: &dyn std::fmt::Display| Step::refused("landlock", error);
     let open = |path: &str| PathFd::new(path).map_err(|error| refused(&error));
     let read = AccessFs::from_read(TRIED_LANDLOCK_ABI);
@@ -154,7 +173,11 @@ fn restrict_files(prepared: &Prepared) -> Result<u32, Step> {
             .create()?;
         let mut paths = vec![(open("/"), read)];
         paths.extend(PLACES.iter().map(|place| (open(place.path), all)));
-        paths.extend(prepared.devices.iter().map(|path| (open(&path.to_string_lossy()), device)));
+        paths.extend(prepared.devices.iter().map(|path| {
+            // A shared mapping of it is memory that no limit of a process counts; one that cannot be written to is a private one.
+            let shared = order.per_process.is_some() && path.as_os_str() == ZERO;
+            (open(&path.to_string_lossy()), if shared { device & !AccessFs::WriteFile } else { device })
+        }));
         for (path, access) in paths {
             let Ok(path) = path else { continue };
             rules = rules.add_rule(PathBeneath::new(path, access))?;
@@ -218,12 +241,4 @@ fn check() -> Result<(), Step> {
         Some((what, _)) => Err(Step::refused("check", format!("{what} not as set"))),
         None => Ok(()),
     }
-}
-
-fn write(path: &str, value: &str) -> Result<OwnedFd, Step> {
-    let about = || format!("{value} to {path}");
-    let file =
-        rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("write", about())?;
-    rustix::io::write(&file, value.as_bytes()).about("write", about())?;
-    Ok(file)
 }

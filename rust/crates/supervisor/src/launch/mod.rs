@@ -4,12 +4,13 @@ pub(crate) mod child;
 pub(crate) mod parent;
 
 use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 
-use crate::message::Step;
+use crate::message::{At, Step};
 use crate::plan::{PLACES, SCRATCH, View};
 use crate::zygote::root;
 
@@ -76,4 +77,13 @@ fn c_path(path: &Path) -> Result<CString, Step> {
 /// For messages.
 fn shown(path: &CStr) -> std::borrow::Cow<'_, str> {
     path.to_string_lossy()
+}
+
+/// Writes to a file of the kernel, and keeps it open.
+fn write(path: &str, value: &str) -> Result<OwnedFd, Step> {
+    let about = || format!("{value} to {path}");
+    let file =
+        rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).about("write", about())?;
+    rustix::io::write(&file, value.as_bytes()).about("write", about())?;
+    Ok(file)
 }

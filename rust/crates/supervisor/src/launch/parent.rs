@@ -6,7 +6,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
-use super::{Prepared, child};
+use super::{Prepared, child, write};
 use crate::message::{At, Order, Step};
 use crate::plan;
 use crate::sys::{self, Cloned};
@@ -61,6 +61,8 @@ pub(crate) struct Networks {
     /// The zygote's, to come back to.
     own: OwnedFd,
     ready: Option<OwnedFd>,
+    /// No cgroup counts what is in the buffers of connections.
+    bound_buffers: bool,
 }
 
 impl Networks {
@@ -68,8 +70,8 @@ impl Networks {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub(crate) fn new() -> Result<Self, Step> {
-        Ok(Self { own: current_network()?, ready: None })
+    pub(crate) fn new(bound_buffers: bool) -> Result<Self, Step> {
+        Ok(Self { own: current_network()?, ready: None, bound_buffers })
     }
 
     /// Makes the next one, unless it is there.
@@ -95,10 +97,20 @@ impl Networks {
 
     fn make(&self) -> Result<(), Step> {
         sys::unshare(UnshareFlags::NEWNET).at("make network namespace")?;
-        match sys::raise_loopback().at("raise loopback") {
+        match self.set_up() {
             Ok(()) => Ok(()),
             Err(step) => self.leave().and(Err(step)),
         }
+    }
+
+    /// To be called in the new one.
+    fn set_up(&self) -> Result<(), Step> {
+        if self.bound_buffers {
+            for path in ["/proc/sys/net/ipv4/tcp_rmem", "/proc/sys/net/ipv4/tcp_wmem"] {
+                write(path, plan::TCP_BUFFERS)?;
+            }
+        }
+        sys::raise_loopback().at("raise loopback")
     }
 
     /// Goes back to the zygote's own.

@@ -9,7 +9,7 @@ use e2bridge_protocol::supervisor::{
 };
 
 use super::cgroup::Controller;
-use super::sandbox::Asker;
+use super::sandbox::{Asker, DELEGATE};
 use super::{Supervisor, answer_to};
 use crate::failure::system;
 
@@ -193,11 +193,7 @@ impl Supervisor {
                     Ok(detail) => detail,
                     Err(reason) => format!("no cgroup ({reason}); instead: {fallback}"),
                 },
-                remedy: (!available).then(|| {
-                    "run the service as root, as a user by systemd-run --user --scope, or with Delegate=yes and \
-                     DelegateSubgroup=main in its unit"
-                        .to_owned()
-                }),
+                remedy: (!available).then(|| format!("run the service as root, or {DELEGATE}")),
             });
         }
         facilities

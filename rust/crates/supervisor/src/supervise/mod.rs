@@ -105,6 +105,8 @@ struct Client {
     /// Processors that this process may use.
     processors: Vec<usize>,
     next_processor: usize,
+    /// Bytes that the buffers of a socket get by default, in the direction that gets more.
+    socket_buffer: u64,
     record: Record,
 }
 
@@ -242,6 +244,7 @@ impl Supervisor {
             last_id: identity.sandbox_ids().end,
             processors,
             next_processor: 0,
+            socket_buffer: default_socket_buffer(),
             record,
         });
         Ok(Started { pid: std::process::id(), swept })
@@ -333,4 +336,14 @@ fn kernel_at_least(major: u32, minor: u32) -> bool {
     let mut numbers =
         release.split(|letter: char| !letter.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+}
+
+fn default_socket_buffer() -> u64 {
+    ["rmem_default", "wmem_default"]
+        .into_iter()
+        .filter_map(|name| {
+            std::fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?.trim().parse().ok()
+        })
+        .max()
+        .unwrap_or(0)
 }

@@ -19,6 +19,10 @@ use crate::failure::{explain, failure, system, unavailable};
 use crate::message::{CloneCommand, CloneReport, Order};
 use crate::plan::{self, NAMESPACES, WithoutCgroup};
 
+/// How a service or a user gets cgroups.
+pub(super) const DELEGATE: &str = "give the service cgroups: Delegate=yes and DelegateSubgroup=main in its unit, or as a user \
+                                   systemd-run --user --scope -p Delegate=yes";
+
 /// Who asked for a sandbox.
 pub(super) enum Asker {
     /// The library.
@@ -167,7 +171,8 @@ impl Supervisor {
         let without =
             WithoutCgroup { memory: missing(Controller::Memory), processes: missing(Controller::Processes) };
         let host_name = sandbox.create.host_name.clone();
-        let order = plan::order(number, id, host_name, limits, without, client.processes_per_namespace);
+        let (buffer, per_namespace) = (client.socket_buffer, client.processes_per_namespace);
+        let order = plan::order(number, id, host_name, limits, without, buffer, per_namespace);
         Ok((order, [far, control]))
     }
 
@@ -247,6 +252,9 @@ impl Supervisor {
             return;
         }
         let Some(client) = &self.client else { return };
+        if let Err(failure) = client.check_memory(landlock_abi) {
+            return self.fail_sandbox(number, failure);
+        }
         let zygote = sandbox.zygote.and_then(|zygote| self.zygotes.get(&zygote));
         sandbox.phase = Phase::Running;
         sandbox.deadline = None;
@@ -429,14 +437,34 @@ impl Client {
         }
         let reason = self.layout.describe(Controller::Processes).err().unwrap_or_default();
         Err(Failure {
-            remedy: Some(
-                "use Linux 5.14 or newer, or give the service a cgroup with the pids controller (systemd: Delegate=yes and DelegateSubgroup=main)"
-                    .to_owned(),
-            ),
+            remedy: Some(format!("use Linux 5.14 or newer, or {DELEGATE}")),
             ..failure(
                 FailureKind::Isolation,
                 "limit processes",
-                format!("processes of a sandbox cannot be bounded: no pids cgroup ({reason}), and before Linux 5.14 RLIMIT_NPROC counts all processes of a user"),
+                format!(
+                    "processes of a sandbox cannot be bounded: no pids cgroup ({reason}), and before Linux 5.14 RLIMIT_NPROC counts all processes of a user"
+                ),
+            )
+        })
+    }
+
+    /// Whether memory is bounded: without a cgroup it takes Landlock to close `/dev/zero`.
+    fn check_memory(&self, landlock_abi: u32) -> Result<(), Failure> {
+        if self.layout.mechanism(Controller::Memory) != Mechanism::Fallback
+            || landlock_abi > 0
+            || !self.start.required
+        {
+            return Ok(());
+        }
+        let reason = self.layout.describe(Controller::Memory).err().unwrap_or_default();
+        Err(Failure {
+            remedy: Some(format!("boot with lsm=landlock,..., or {DELEGATE}")),
+            ..failure(
+                FailureKind::Isolation,
+                "limit memory",
+                format!(
+                    "memory of a sandbox cannot be bounded: no memory cgroup ({reason}), and no Landlock to close shared memory"
+                ),
             )
         })
     }

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use e2bridge_protocol::socket;
-use e2bridge_protocol::supervisor::{Failure, Template};
+use e2bridge_protocol::supervisor::{Failure, Mechanism, Template};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
+use super::cgroup::Controller;
 use super::interpreter::Probe;
 use super::{PATIENCE, Source, Supervisor, Token, zygote_died};
 use crate::failure::{explain, system, unavailable};
@@ -161,7 +162,9 @@ impl Supervisor {
         template: Template,
         interpreter: Option<&Interpreter>,
     ) -> Result<u64, Failure> {
-        let identity = self.client()?.identity;
+        let client = self.client()?;
+        let identity = client.identity;
+        let per_process_memory = client.layout.mechanism(Controller::Memory) == Mechanism::Fallback;
         let workers = [
             ("python.py", e2bridge_worker::PYTHON_WORKER),
             ("node.js", e2bridge_worker::NODE_WORKER),
@@ -171,7 +174,7 @@ impl Supervisor {
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         let (near, far) =
             socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
-        let zygote = zygote::Zygote { template, identity, view };
+        let zygote = zygote::Zygote { template, identity, view, per_process_memory };
         let (pidfd, pid) = match sys::clone_process(zygote::NAMESPACES) {
             Ok(Cloned::Child) => zygote.run(far.as_raw_fd()),
             Ok(Cloned::Parent(pidfd, pid)) => (pidfd, pid),

@@ -30,6 +30,8 @@ pub(crate) struct Zygote {
     pub(crate) identity: Identity,
     /// Its root.
     pub(crate) view: View,
+    /// No cgroup bounds memory: each process is bounded by itself.
+    pub(crate) per_process_memory: bool,
 }
 
 impl Zygote {
@@ -83,12 +85,12 @@ impl Zygote {
             }
         }
         let prepared = launch::Prepared::new(&self.view)?;
-        let networks = Networks::new()?;
+        let networks = Networks::new(self.per_process_memory)?;
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
         rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
-        seccomp::Filters::new()?.install()?;
+        seccomp::Filters::new(self.per_process_memory)?.install()?;
         sys::forget_children();
         sys::trim_heap();
         socket::send(socket, &ZygoteReply::Ready, &[]).at("send")?;

@@ -1,4 +1,4 @@
-//! The system call policy: `policy/seccomp.json`, two filters.
+//! The system call policy: `policy/seccomp.json`, two filters, and a third where no cgroup bounds memory.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ struct Policy {
     _comment: String,
     allow: Vec<Group>,
     deny: Vec<Group>,
+    without_memory_group: Vec<Group>,
 }
 
 #[derive(Deserialize)]
@@ -29,18 +30,24 @@ struct Group {
 }
 
 /// The filters, in the order in which they are to be installed: of two that answer with an error, the later one's is seen.
-pub(super) struct Filters([BpfProgram; 2]);
+pub(super) struct Filters(Vec<BpfProgram>);
 
 impl Filters {
     /// Compiles the policy.
     ///
     /// # Errors
     /// A defect of the policy file.
-    pub(super) fn new() -> Result<Self, Step> {
+    pub(super) fn new(per_process_memory: bool) -> Result<Self, Step> {
         let policy: Policy = serde_json::from_str(POLICY).map_err(|error| defect(&error))?;
-        let allow = compile(&policy.allow, &json!({"errno": libc::ENOSYS}), &json!("allow"))?;
-        let deny = compile(&policy.deny, &json!("allow"), &json!({"errno": libc::EPERM}))?;
-        Ok(Self([allow, deny]))
+        let deny = |groups: &[Group]| compile(groups, &json!("allow"), &json!({"errno": libc::EPERM}));
+        let mut filters = vec![
+            compile(&policy.allow, &json!({"errno": libc::ENOSYS}), &json!("allow"))?,
+            deny(&policy.deny)?,
+        ];
+        if per_process_memory {
+            filters.push(deny(&policy.without_memory_group)?);
+        }
+        Ok(Self(filters))
     }
 
     /// Puts them in force for this process and all that it will start. It must have `no_new_privs`.
@@ -99,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_policy_compiles_and_fits_into_the_kernel() {
-        for filter in Filters::new().unwrap().0 {
+        for filter in Filters::new(true).unwrap().0 {
             assert!(filter.len() > 10 && filter.len() < 4096, "{} instructions", filter.len());
         }
     }
@@ -123,6 +130,10 @@ mod tests {
             }
         }
         assert!(!allowed.contains("clone3"));
+        for group in &policy.without_memory_group {
+            assert!(group.reason.len() > 10);
+            assert!(group.calls.iter().all(|call| allowed.contains(call)), "{:?}", group.calls);
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The system call policy, from inside.
 
-use e2bridge_protocol::supervisor::Template;
+use e2bridge_protocol::supervisor::{Mechanism, Template};
 
 use crate::support::{Engine, skip};
 
 const CALL: &str = r"
-import ctypes, errno
+import ctypes, errno, socket
+pair = socket.socketpair()
 network = open('/proc/self/ns/net')
 libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *arguments):
@@ -151,17 +152,32 @@ fn only_ordinary_address_families_exist() {
 #[test]
 fn ordinary_calls_work() {
     expect(&[
-        ("memfd_create", "319, b'x', 1", "ok"),
         ("eventfd2", "290, 0, 0", "ok"),
         ("timerfd_create", "283, 1, 0", "ok"),
         ("inotify_init1", "294, 0", "ok"),
         ("epoll_create1", "291, 0", "ok"),
         ("pidfd_open", "434, 1, 0", "ok"),
         ("getrandom", "318, ctypes.create_string_buffer(8), 8, 0", "ok"),
-        ("shmget", "29, 0, 4096, 0o1600", "ok"),
-        ("semget", "64, 0, 1, 0o1600", "ok"),
         ("prctl no_new_privs", "157, 39, 0, 0, 0, 0", "ok"),
         ("mkfifo", "133, b'/tmp/fifo', 0o10600, 0", "ok"),
+    ]);
+}
+
+#[test]
+fn ways_to_memory_that_no_process_limit_counts_need_a_group() {
+    let group = Engine::start().create(Template::Base).created.posture.memory != Mechanism::Fallback;
+    let result = if group { "ok" } else { "EPERM" };
+    expect(&[
+        ("memfd_create", "319, b'x', 1", result),
+        ("shmget", "29, 0, 4096, 0o1600", result),
+        ("semget", "64, 0, 1, 0o1600", result),
+        ("msgget", "68, 0, 0o1600", result),
+        ("mmap shared", "9, 0, 4096, 3, 0x21, -1, 0", result),
+        ("mmap growing down", "9, 0, 4096, 3, 0x122, -1, 0", result),
+        ("mmap private", "9, 0, 4096, 3, 0x22, -1, 0", "ok"),
+        ("SO_SNDBUF", "54, pair[0].fileno(), 1, 7, ctypes.byref(ctypes.c_int(4096)), 4", result),
+        ("SO_RCVBUF", "54, pair[0].fileno(), 1, 8, ctypes.byref(ctypes.c_int(4096)), 4", result),
+        ("SO_REUSEADDR", "54, pair[0].fileno(), 1, 2, ctypes.byref(ctypes.c_int(1)), 4", "ok"),
     ]);
 }
 
@@ -176,7 +192,7 @@ fn calls_of_another_architecture_end_the_process() {
     let output = sandbox.run(&[
         "/usr/bin/python3",
         "-c",
-        "import ctypes, mmap\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(bytes.fromhex('b814000000cd80c3'))\n\
+        "import ctypes, mmap\nm = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=7)\nm.write(bytes.fromhex('b814000000cd80c3'))\n\
          ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()",
     ]);
     assert_eq!(output.exit.signal, Some(libc::SIGSYS), "{output:?}");

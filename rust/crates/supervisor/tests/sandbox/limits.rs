@@ -80,6 +80,77 @@ fn memory_is_bounded() {
     assert_eq!(fits, (60 << 20).to_string());
 }
 
+/// Ways to memory beside the heap, each of which tries to take `SIZE` bytes and touches them.
+const WAYS: &str = "import ctypes, mmap, os\n\
+    libc = ctypes.CDLL(None, use_errno=True)\n\
+    libc.mmap.restype = libc.shmat.restype = ctypes.c_void_p\n\
+    SIZE = 300 << 20\n\
+    def touch(memory):\n\
+    \u{20}   for at in range(0, SIZE, 4096): memory[at] = 1\n\
+    def shared(): touch(mmap.mmap(-1, SIZE))\n\
+    def zero():\n\
+    \u{20}   with open('/dev/zero', 'r+b', 0) as f: touch(mmap.mmap(f.fileno(), SIZE))\n\
+    def memfd():\n\
+    \u{20}   fd = os.memfd_create('x'); os.ftruncate(fd, SIZE); touch(mmap.mmap(fd, SIZE))\n\
+    def stack():\n\
+    \u{20}   at = libc.mmap(None, ctypes.c_size_t(SIZE), 3, 0x122, -1, ctypes.c_long(0))\n\
+    \u{20}   if at == ctypes.c_void_p(-1).value: raise OSError(ctypes.get_errno(), 'mmap')\n\
+    \u{20}   touch((ctypes.c_char * SIZE).from_address(at))\n\
+    def segment():\n\
+    \u{20}   id = libc.shmget(0, ctypes.c_size_t(SIZE), 0o1600)\n\
+    \u{20}   if id < 0: raise OSError(ctypes.get_errno(), 'shmget')\n\
+    \u{20}   touch((ctypes.c_char * SIZE).from_address(libc.shmat(id, None, 0)))\n";
+
+#[test]
+fn there_is_no_way_to_memory_that_is_not_bounded() {
+    let engine = Engine::start();
+    for way in ["shared", "zero", "memfd", "stack", "segment"] {
+        let sandbox = engine.create(Template::Base);
+        let output = sandbox.run(&["/usr/bin/python3", "-c", &format!("{WAYS}{way}(); print('taken')")]);
+        assert!(!output.stdout.contains("taken"), "{way}: {output:?}");
+        if sandbox.created.posture.memory == Mechanism::Fallback {
+            assert!(output.stderr.contains("PermissionError"), "{way}: {output:?}");
+        } else {
+            assert_eq!(output.exit.signal, Some(libc::SIGKILL), "{way}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn many_processes_have_one_memory_together() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    let hogs = |count: u32, mebibytes: u32| {
+        let code = format!(
+            "import os, time\n\
+             for i in range({count}):\n\
+             \u{20}   if os.fork() == 0:\n\
+             \u{20}       x = bytearray({mebibytes} << 20); time.sleep(2); os._exit(0)\n\
+             codes = [os.waitstatus_to_exitcode(os.wait()[1]) for i in range({count})]\n\
+             print('all' if codes == [0] * {count} else codes)"
+        );
+        sandbox.run(&["/usr/bin/python3", "-I", "-S", "-c", &code])
+    };
+    // Each of them alone fits.
+    let output = hogs(10, 40);
+    assert!(!output.stdout.contains("all"), "{output:?}");
+    assert_eq!(
+        output.exit.out_of_memory,
+        sandbox.created.posture.memory == Mechanism::Fallback,
+        "{output:?}"
+    );
+    let output = hogs(2, 40);
+    assert_eq!((output.stdout.trim_end(), output.exit.out_of_memory), ("all", false), "{output:?}");
+    // What was there before a fork is there once.
+    let shared = "import os, time\n\
+        x = bytearray(60 << 20)\n\
+        for i in range(6):\n\
+        \u{20}   if os.fork() == 0: time.sleep(1); os._exit(0)\n\
+        for i in range(6): os.wait()\n\
+        print('well')";
+    assert_eq!(sandbox.python(shared), "well");
+}
+
 #[test]
 fn files_count_as_memory_where_there_is_a_group() {
     let engine = Engine::start();
@@ -147,11 +218,13 @@ fn resource_limits_are_set_and_cannot_be_raised() {
         \u{20}   except (ValueError, PermissionError): pass\n\
         \u{20}   else: print('raised')";
     let processes = format!("NPROC {} {}", LIMITS.processes, LIMITS.processes);
+    // Without a memory group, as many as their buffers fit into the memory.
+    let descriptors = if sandbox.created.posture.memory == Mechanism::Fallback { 315 } else { 4096 };
     assert_eq!(
         sandbox.run(&["/usr/bin/python3", "-c", code]).stdout.lines().collect::<Vec<_>>(),
         [
             "CORE 1 1",
-            "NOFILE 4096 4096",
+            &format!("NOFILE {descriptors} {descriptors}"),
             "RTPRIO 0 0",
             "NICE 0 0",
             "MEMLOCK 65536 65536",
@@ -177,14 +250,9 @@ fn a_limit_that_cannot_be_set_is_an_error_and_leaves_nothing() {
 }
 
 #[test]
-fn memory_in_sockets_is_bounded_where_there_is_a_group() {
+fn memory_in_sockets_is_bounded() {
     let engine = Engine::start();
     let sandbox = engine.create(Template::Base);
-    if sandbox.created.posture.memory == Mechanism::Fallback {
-        // Per process it is not: only the host's own limit holds.
-        assert_eq!(sandbox.created.cgroups.memory, None);
-        return;
-    }
     // Fills the buffers of as many connections as it can have, and tells how much it got rid of.
     let code = "import os, socket\n\
         server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(4096)\n\

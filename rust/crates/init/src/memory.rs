@@ -1,0 +1,106 @@
+//! The memory of all processes together, where no cgroup bounds it. Each process has a hard limit of its own (`RLIMIT_DATA`); that they
+//! do not take as much again and again is watched here, by looking. Whoever takes most when it is too much is ended.
+
+use std::time::{Duration, Instant};
+
+use crate::file_agent::HOME;
+use crate::tree::{Processes, Snapshot, Top};
+
+/// How fast memory is assumed to be taken, bytes a millisecond. The next look comes before what is left can be used up at that rate:
+/// touching a page takes about 0.6 µs, and a sandbox has few processors.
+const RATE: u64 = 4 * 1024 * 1024;
+/// Shortest and longest time between two looks, milliseconds.
+const BETWEEN: (u64, u64) = (5, 100);
+
+/// The watch.
+pub(crate) struct MemoryWatch {
+    /// Bytes that files and processes may take together.
+    limit: u64,
+    /// When to look again.
+    pub(crate) next: Instant,
+}
+
+impl MemoryWatch {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, next: Instant::now() }
+    }
+
+    /// Looks, and plans the next look. The child of process 1 whose tree takes most, when all of them together take too much.
+    pub(crate) fn look(&mut self, processes: &mut Processes) -> Option<i32> {
+        let snapshot = processes.snapshot();
+        let files = rustix::fs::statfs(HOME).map_or(0, |disk| {
+            disk.f_blocks.saturating_sub(disk.f_bfree) * u64::try_from(disk.f_bsize).unwrap_or(0)
+        });
+        // What is cheap to read counts a page once for each process that shares it since a fork, so that it decides only when it is
+        // little enough.
+        let mut uses = usage(&snapshot, |pid| processes.anonymous_bytes(pid));
+        if total(&uses, files) > self.limit {
+            uses = usage(&snapshot, |pid| {
+                processes.proportional_bytes(pid).or_else(|| processes.anonymous_bytes(pid))
+            });
+        }
+        let total = total(&uses, files);
+        let left = self.limit.saturating_sub(total);
+        self.next = Instant::now() + Duration::from_millis((left / RATE).clamp(BETWEEN.0, BETWEEN.1));
+        let most = uses.into_iter().max_by_key(|(_, bytes)| *bytes);
+        most.filter(|_| total > self.limit).map(|(top, _)| top)
+    }
+}
+
+/// Bytes of each tree below process 1.
+fn usage(snapshot: &Snapshot, of: impl Fn(i32) -> Option<u64>) -> Vec<(i32, u64)> {
+    let mut uses: Vec<(i32, u64)> = Vec::new();
+    for (process, top) in snapshot.processes.iter().zip(snapshot.tops()) {
+        let Top::Child(top) = top else { continue };
+        let bytes = of(process.pid).unwrap_or(0);
+        match uses.iter_mut().find(|(known, _)| *known == top) {
+            Some((_, sum)) => *sum += bytes,
+            None => uses.push((top, bytes)),
+        }
+    }
+    uses
+}
+
+fn total(uses: &[(i32, u64)], files: u64) -> u64 {
+    uses.iter().fold(files, |sum, (_, bytes)| sum.saturating_add(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Process;
+
+    fn process(pid: i32, parent: i32) -> Process {
+        Process { pid, parent, group: pid, start: 0, state: b'S', threads: 1, ticks: 0, resident: 0 }
+    }
+
+    #[test]
+    fn a_tree_is_counted_as_one() {
+        let processes = vec![process(1, 0), process(2, 1), process(3, 2), process(4, 3), process(5, 1)];
+        let snapshot = Snapshot { processes, vanished: false };
+        let uses = usage(&snapshot, |pid| (pid != 4).then(|| u64::try_from(pid).unwrap()));
+        assert_eq!(uses, [(2, 5), (5, 5)]);
+        assert_eq!(total(&uses, 7), 17);
+    }
+
+    #[test]
+    fn what_this_process_takes_is_found() {
+        let processes = Processes::open().unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        let before = (processes.anonymous_bytes(own).unwrap(), processes.proportional_bytes(own).unwrap());
+        let held = vec![1_u8; 32 << 20];
+        let after = (processes.anonymous_bytes(own).unwrap(), processes.proportional_bytes(own).unwrap());
+        assert!(after.0 >= before.0 + (30 << 20) && after.1 >= before.1 + (30 << 20), "{before:?} {after:?}");
+        drop(held);
+    }
+
+    #[test]
+    fn the_next_look_comes_the_sooner_the_less_is_left() {
+        let mut processes = Processes::open().unwrap();
+        let mut wide = MemoryWatch::new(u64::MAX);
+        assert_eq!(wide.look(&mut processes), None);
+        let mut narrow = MemoryWatch::new(0);
+        narrow.look(&mut processes);
+        assert!(narrow.next < wide.next);
+    }
+}
