@@ -23,7 +23,7 @@ use crate::deployment::Deployments;
 use crate::pool::Pools;
 use crate::posture::{check_required, isolation_report};
 use crate::registry::{Found, Registry};
-use crate::sandbox::{Assignment, INIT_ENDED, Parts, SUPERVISOR_ENDED, Sandbox, ended_error};
+use crate::sandbox::{Assignment, INIT_ENDED, MEMORY_FULL, Parts, SUPERVISOR_ENDED, Sandbox, ended_error};
 use crate::settings::Settings;
 use crate::supervisor::{self, Supervisor, unexpected};
 use crate::templates::{ResolvedTemplate, Templates};
@@ -551,7 +551,9 @@ impl Engine {
     fn finish(&self, sandbox: &Sandbox) {
         self.background.unwatch(sandbox);
         let sample = sandbox.last_sample();
-        self.kill(sandbox);
+        if self.kill(sandbox) && sandbox.state() == SandboxState::Failed {
+            sandbox.explain_end(MEMORY_FULL);
+        }
         let status = sandbox.status_document(&sample, Some(now()));
         self.registry.end(order(sandbox), status);
         self.deployments.sandbox_ended(sandbox);
@@ -564,21 +566,25 @@ impl Engine {
         self.kill(sandbox);
     }
 
-    /// SIGKILL to everything of it; returns when all is gone.
-    fn kill(&self, sandbox: &Sandbox) {
+    /// SIGKILL to everything of it; returns when all is gone. True when it had ended before, because its memory was full.
+    pub(crate) fn kill(&self, sandbox: &Sandbox) -> bool {
+        let mut memory_was_full = false;
         if sandbox.supervisor.is_dead() {
-            return;
+            return memory_was_full;
         }
         let request = SupervisorRequest::Kill { sandbox: sandbox.number };
-        if let Err(error) = sandbox.supervisor.request(&request, &[], KILL_PATIENCE, None)
-            && error.code() != Code::Unavailable
-        {
-            // Without a descriptor for the reply there is still the control socket: init exits when it closes.
-            sandbox.hang_up();
+        match sandbox.supervisor.request(&request, &[], KILL_PATIENCE, None) {
+            Ok(SupervisorReply::Killed { out_of_memory }) => memory_was_full = out_of_memory,
+            Err(error) if error.code() != Code::Unavailable => {
+                // Without a descriptor for the reply there is still the control socket: init exits when it closes.
+                sandbox.hang_up();
+            }
+            _ => {}
         }
         if sandbox.supervisor.is_dead() && !self.is_closed() {
             self.background.wake();
         }
+        memory_was_full
     }
 
     /// Ends what is past its deadline and forgets what was remembered long enough; answers when to do so again. Called by the

@@ -94,6 +94,16 @@ enum End {
     Failed { stage: String, errno: i32 },
 }
 
+/// The end of a program together with its sandbox, whose memory was full.
+pub(crate) const OUT_OF_MEMORY: Exit = Exit {
+    exit_code: None,
+    signal: Some(libc::SIGKILL),
+    timed_out: false,
+    out_of_memory: true,
+    cpu_us: 0,
+    max_rss_bytes: 0,
+};
+
 impl Sandbox {
     /// Asks init to start a program and does not wait for it.
     ///
@@ -202,8 +212,11 @@ impl Sandbox {
         };
         self.start(&process, order, Some(&interrupt))?;
         let mut output = Output::default();
-        let end =
-            self.collect(engine, &process, pipes, &mut output, timeout.map(|time| began + time), &interrupt)?;
+        let due = timeout.map(|time| began + time);
+        let end = match self.collect(engine, &process, pipes, &mut output, due, &interrupt) {
+            Err(_) if self.failed_of_memory() => End::Exited(OUT_OF_MEMORY),
+            other => other?,
+        };
         let out_of_memory = self.memory_killed_since(kills_before)
             || matches!(end, End::Exited(Exit { out_of_memory: true, .. }));
         let duration = began.elapsed();

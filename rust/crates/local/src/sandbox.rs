@@ -238,6 +238,13 @@ impl Sandbox {
         }
     }
 
+    /// Gives a better reason for an end that has been marked.
+    pub(crate) fn explain_end(&self, better: &str) {
+        if let Phase::Ended { reason, .. } = &mut self.life().phase {
+            better.clone_into(reason);
+        }
+    }
+
     /// Marks it as expired, unless it is being ended or has got more time.
     pub(crate) fn mark_expired(&self) -> bool {
         let mut life = self.life();
@@ -492,6 +499,11 @@ impl Sandbox {
         }
     }
 
+    /// Whether it has failed because its memory was full: to be asked when a call to it found it gone.
+    pub(crate) fn failed_of_memory(&self) -> bool {
+        self.state() == SandboxState::Failed && self.engine.upgrade().is_some_and(|engine| engine.kill(self))
+    }
+
     fn failed_error(&self, reason: &str) -> Error {
         Error::new(Code::Unavailable, format!("sandbox {} has failed: {reason}", self.id))
             .with("sandbox_id", self.id.as_str())
@@ -646,6 +658,8 @@ impl Sandbox {
 
 /// Why a sandbox failed: its init ended.
 pub(crate) const INIT_ENDED: &str = "its init ended";
+/// Why a sandbox failed.
+pub(crate) const MEMORY_FULL: &str = "its memory was full, and nothing but its init was left to be ended";
 /// Why a sandbox failed: the supervisor ended.
 pub(crate) const SUPERVISOR_ENDED: &str = "the supervisor ended";
 

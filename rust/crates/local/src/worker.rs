@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::SendFlags;
 
 use crate::engine::Engine;
-use crate::execution::{HOME, ProcessSpec, RunningProcess, signal_name};
+use crate::execution::{HOME, OUT_OF_MEMORY, ProcessSpec, RunningProcess, signal_name};
 use crate::output::{Output, Read, STDERR, STDOUT};
 use crate::sandbox::{Sandbox, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
@@ -322,7 +322,10 @@ pub(crate) fn run(
     let kills_before = sandbox.memory_kills();
     let mut output = Output::default();
     worker.discard_stale_output();
-    let (end, after) = worker.serve(engine, sandbox, request, due, interrupt, &mut output)?;
+    let (end, after) = match worker.serve(engine, sandbox, request, due, interrupt, &mut output) {
+        Err(_) if sandbox.failed_of_memory() => (RunEnd::Exited(OUT_OF_MEMORY), After::Gone),
+        other => other?,
+    };
     match (after, lease) {
         (After::Usable, None) => sandbox.workers.keep_idle(interpreter, worker),
         (After::Usable, Some(lease)) => lease.give_back(worker),

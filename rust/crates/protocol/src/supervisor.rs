@@ -84,7 +84,10 @@ pub enum SupervisorReply {
     /// To `Create`: the init is ready and listens on its control socket.
     Created(Box<Created>),
     /// To `Kill`.
-    Killed,
+    Killed {
+        /// Its init had ended by itself, after the kernel had ended processes of it because the memory limit of its cgroup was met.
+        out_of_memory: bool,
+    },
     /// To `Check`.
     Checked(Box<Checked>),
     /// To any: nothing of the request is left behind.

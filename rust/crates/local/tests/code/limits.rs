@@ -57,6 +57,45 @@ fn memory_is_bounded_in_every_language() {
 }
 
 #[test]
+fn memory_of_the_kernel_counts_and_is_said_to_have_run_out() {
+    // Pipes and sockets belong to no program, so that ending programs may not help: then the sandbox ends, and the call says why.
+    let fill = "import os, socket\n\
+        held = []\n\
+        for i in range(8):\n\
+        \u{20}   if os.fork() == 0: break\n\
+        try:\n\
+        \u{20}   for i in range(1500):\n\
+        \u{20}       r, w = os.pipe(); held.append((r, w)); os.set_blocking(w, False)\n\
+        \u{20}       try:\n\
+        \u{20}           while True: os.write(w, bytes(65536))\n\
+        \u{20}       except BlockingIOError: pass\n\
+        except OSError: pass\n\
+        import time; time.sleep(2)";
+    let Some(host) = Host::with_memory("python", Some(64)) else { return };
+    let by_group =
+        host.backend.sandbox_status(&host.sandbox).expect("a status").isolation.memory.starts_with("cgroup");
+    let done = host.run("python", fill);
+    // Without a group they are bounded by the number of descriptors.
+    assert_eq!(done.out_of_memory, by_group, "{done:?}");
+    if host.state() == SandboxState::Running {
+        assert_eq!(host.result("python", "1 + 1"), "2");
+    } else {
+        let error = host.try_run("python", "1", None, None).expect_err("it has ended");
+        assert_eq!(
+            error.context().get("status").and_then(|status| status.as_str()),
+            Some("failed"),
+            "{error}"
+        );
+        let said = || host.backend.sandbox_status(&host.sandbox).expect("it is remembered").reason;
+        let began = Instant::now();
+        while !said().is_some_and(|reason| reason.contains("memory was full")) {
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
 fn a_cancelled_run_ends_at_once() {
     let Some(host) = Host::new("base") else { return };
     host.run_in("c", "javascript", "var n = 1");

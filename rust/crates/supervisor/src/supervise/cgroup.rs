@@ -420,6 +420,16 @@ impl Groups {
         Ok(())
     }
 
+    /// Processes that the kernel ended because the memory limit was met.
+    pub(crate) fn memory_kills(&self) -> u64 {
+        let Some(directory) = &self.reported.memory else { return 0 };
+        let counted = |name: &str| {
+            let text = fs::read_to_string(Path::new(directory).join(name)).ok()?;
+            text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+        };
+        counted("memory.oom_control").or_else(|| counted("memory.events")).unwrap_or(0)
+    }
+
     /// Removes those that are empty of processes; true when none is left.
     pub(crate) fn remove(&mut self) -> bool {
         self.directories.retain(|directory| match fs::remove_dir(directory) {

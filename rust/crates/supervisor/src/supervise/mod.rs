@@ -118,6 +118,8 @@ struct Supervisor {
     zygotes: BTreeMap<u64, Zygote>,
     next_zygote: u64,
     sandboxes: BTreeMap<u64, Sandbox>,
+    /// Sandboxes that ended because their memory was full.
+    ended_of_memory: BTreeSet<u64>,
     checks: Checks,
 }
 
@@ -136,6 +138,7 @@ impl Supervisor {
             zygotes: BTreeMap::new(),
             next_zygote: 0,
             sandboxes: BTreeMap::new(),
+            ended_of_memory: BTreeSet::new(),
             checks: Checks::default(),
         })
     }

@@ -31,6 +31,9 @@ pub(super) enum Asker {
     Check(u64),
 }
 
+/// Most sandboxes of which it is remembered that they ran out of memory, for the library to ask.
+const MOST_REMEMBERED: usize = 1024;
+
 /// Where a sandbox stands.
 enum Phase {
     /// For a zygote, or for its turn.
@@ -283,7 +286,8 @@ impl Supervisor {
     pub(super) fn kill(&mut self, number: u64, reply: OwnedFd) {
         match self.sandboxes.get_mut(&number) {
             None => {
-                answer_to(&reply, &SupervisorReply::Killed);
+                let out_of_memory = self.ended_of_memory.contains(&number);
+                answer_to(&reply, &SupervisorReply::Killed { out_of_memory });
             }
             Some(sandbox) => {
                 sandbox.killers.push(reply);
@@ -325,6 +329,15 @@ impl Supervisor {
         // What it said before comes first.
         if self.sandboxes.get(&number).is_some_and(|sandbox| sandbox.status.is_some()) {
             self.hear_clone(number);
+        }
+        // Nobody asked for its end. Kernel memory, such as pipes', belongs to no program, so that init can be the one the kernel finds.
+        if let Some(Sandbox { phase: Phase::Running, groups: Some(groups), .. }) = self.sandboxes.get(&number)
+            && groups.memory_kills() > 0
+        {
+            self.ended_of_memory.insert(number);
+            if self.ended_of_memory.len() > MOST_REMEMBERED {
+                self.ended_of_memory.pop_first();
+            }
         }
         self.sandbox_is_gone(number);
     }
@@ -380,6 +393,7 @@ impl Supervisor {
         if let (Some(id), Some(client)) = (sandbox.id, &mut self.client) {
             client.ids.remove(&id);
         }
+        let out_of_memory = self.ended_of_memory.contains(&number);
         let left = (!empty).then(|| {
             failure(
                 FailureKind::Internal,
@@ -396,7 +410,8 @@ impl Supervisor {
             None => {}
         }
         for reply in sandbox.killers {
-            let answer = left.clone().map_or(SupervisorReply::Killed, SupervisorReply::Failed);
+            let answer =
+                left.clone().map_or(SupervisorReply::Killed { out_of_memory }, SupervisorReply::Failed);
             answer_to(&reply, &answer);
         }
     }

@@ -26,15 +26,15 @@ fn a_sandbox_is_made_runs_and_ends() {
     assert_eq!(sandbox.print("id -u; hostname; echo $HOME"), "1000\nsb-1\n/home/user");
     assert!(sandbox.alive());
     let _sleeper = sandbox.start(&["/bin/sleep", "1000"]);
-    assert!(matches!(engine.kill(sandbox.number), SupervisorReply::Killed));
+    assert!(matches!(engine.kill(sandbox.number), SupervisorReply::Killed { .. }));
     assert!(!sandbox.alive());
     // Only the zygote is left.
     assert_eq!(descendants(engine.child.id()).len(), 1);
     for home in engine.cgroups() {
         assert!(names(&home).iter().all(|name| !home.join(name).is_dir()), "{}", home.display());
     }
-    assert!(matches!(engine.kill(sandbox.number), SupervisorReply::Killed), "a second time, too");
-    assert!(matches!(engine.kill(12345), SupervisorReply::Killed));
+    assert!(matches!(engine.kill(sandbox.number), SupervisorReply::Killed { .. }), "a second time, too");
+    assert!(matches!(engine.kill(12345), SupervisorReply::Killed { .. }));
     assert_eq!(engine.close(), Some(0));
     assert!(engine.cgroups().is_empty());
     assert!(engine.records().is_empty());
@@ -104,7 +104,7 @@ fn a_hundred_sandboxes_come_and_go() {
         })
         .collect();
     for reply in replies {
-        assert!(matches!(crate::support::wait(reply), Some(SupervisorReply::Killed)));
+        assert!(matches!(crate::support::wait(reply), Some(SupervisorReply::Killed { .. })));
     }
     assert!(sandboxes.iter().all(|sandbox| !sandbox.alive()));
     assert_eq!(descendants(engine.child.id()).len(), 1);
@@ -120,7 +120,7 @@ fn a_kill_overtakes_a_create() {
     let mut ended = 0;
     for _ in 0..20 {
         let pending = engine.create_later(Template::Base, LIMITS);
-        assert!(matches!(engine.kill(pending.number), SupervisorReply::Killed));
+        assert!(matches!(engine.kill(pending.number), SupervisorReply::Killed { .. }));
         match pending.wait() {
             Ok(sandbox) => assert!(!sandbox.alive()),
             Err(failure) => {
@@ -145,7 +145,7 @@ fn a_sandbox_that_ends_by_itself_is_cleared_away() {
     eventually("a cgroup is left", || {
         engine.cgroups().iter().all(|home| !home.join(number.to_string()).exists())
     });
-    assert!(matches!(engine.kill(number), SupervisorReply::Killed));
+    assert!(matches!(engine.kill(number), SupervisorReply::Killed { .. }));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_stopped_zygote_is_found_out_and_replaced() {
     signal_zygote(&engine, rustix::process::Signal::STOP);
     // What exists can still be used and ended.
     assert_eq!(two.print("echo runs"), "runs");
-    assert!(matches!(engine.kill(one.number), SupervisorReply::Killed));
+    assert!(matches!(engine.kill(one.number), SupervisorReply::Killed { .. }));
     let failure = engine.try_create(Template::Base, LIMITS).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unavailable, "{failure:?}");
     assert!(failure.message.contains("no answer"), "{failure:?}");
@@ -218,16 +218,19 @@ fn a_storm_of_creates_and_kills_leaves_nothing() {
                         2 => {
                             let sandbox = pending.wait().unwrap();
                             assert!(sandbox.statistics().is_some());
-                            assert!(matches!(engine.kill(number), SupervisorReply::Killed));
+                            assert!(matches!(engine.kill(number), SupervisorReply::Killed { .. }));
                             assert!(!sandbox.alive());
                         }
                         _ => {
                             let sandbox = pending.wait().unwrap();
                             let kill = SupervisorRequest::Kill { sandbox: number };
                             let first = crate::support::ask_later(engine.library(), &kill, None);
-                            assert!(matches!(engine.kill(number), SupervisorReply::Killed));
+                            assert!(matches!(engine.kill(number), SupervisorReply::Killed { .. }));
                             assert!(!sandbox.alive());
-                            assert!(matches!(crate::support::wait(first), Some(SupervisorReply::Killed)));
+                            assert!(matches!(
+                                crate::support::wait(first),
+                                Some(SupervisorReply::Killed { .. })
+                            ));
                         }
                     }
                 }

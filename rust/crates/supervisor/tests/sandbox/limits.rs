@@ -41,8 +41,8 @@ fn processes_are_bounded_for_each_sandbox_alone() {
     let three = engine.create(Template::Base);
     let bomb = three.shell("bomb() { bomb | bomb & }; bomb 2>/dev/null >/dev/null; sleep 1");
     assert!(bomb.exit.exit_code.is_some() || bomb.exit.signal.is_some());
-    assert!(matches!(engine.kill(one.number), SupervisorReply::Killed));
-    assert!(matches!(engine.kill(three.number), SupervisorReply::Killed));
+    assert!(matches!(engine.kill(one.number), SupervisorReply::Killed { .. }));
+    assert!(matches!(engine.kill(three.number), SupervisorReply::Killed { .. }));
     assert!(!one.alive() && !three.alive() && two.alive());
 }
 
