@@ -23,6 +23,8 @@ pub(crate) enum Identity {
         base: u32,
         /// How many.
         count: u32,
+        /// Who may write them into an id map.
+        writer: MapWriter,
     },
     /// The calling user's own.
     Own {
@@ -31,6 +33,15 @@ pub(crate) enum Identity {
         /// Group id.
         group: u32,
     },
+}
+
+/// Who writes the id maps of a zygote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MapWriter {
+    /// This process, which is root.
+    Own,
+    /// `newuidmap` and `newgidmap`: the ids are subordinate ones, granted to the calling user in `/etc/subuid` and `/etc/subgid`.
+    Helpers,
 }
 
 impl Identity {
@@ -46,7 +57,7 @@ impl Identity {
     /// `uid_map` of a zygote.
     pub(crate) fn user_map(self) -> String {
         match self {
-            Self::Dedicated { base, count } => format!("0 {base} {count}\n"),
+            Self::Dedicated { base, count, .. } => format!("0 {base} {count}\n"),
             Self::Own { user, .. } => format!("{USER_ID} {user} 1\n"),
         }
     }
@@ -54,7 +65,7 @@ impl Identity {
     /// `gid_map` of a zygote.
     pub(crate) fn group_map(self) -> String {
         match self {
-            Self::Dedicated { base, count } => format!("0 {base} {count}\n"),
+            Self::Dedicated { base, count, .. } => format!("0 {base} {count}\n"),
             Self::Own { group, .. } => format!("{USER_ID} {group} 1\n"),
         }
     }
@@ -545,7 +556,7 @@ mod tests {
 
     #[test]
     fn ids_inside_are_one_and_those_outside_distinct() {
-        let dedicated = Identity::Dedicated { base: 0x7000_0000, count: 0x1_0000 };
+        let dedicated = Identity::Dedicated { base: 0x7000_0000, count: 0x1_0000, writer: MapWriter::Own };
         assert_eq!((dedicated.user_map(), dedicated.zygote_id()), ("0 1879048192 65536\n".to_owned(), 0));
         assert_eq!(dedicated.sandbox_ids(), 1..0x1_0000);
         let own = Identity::Own { user: 501, group: 20 };

@@ -127,6 +127,28 @@ impl Supervisor {
         }
     }
 
+    fn dedicated_ids(&self, available: bool) -> Facility {
+        let because = self.client.as_ref().and_then(|client| client.own_ids_because.as_deref());
+        let detail = match (available, because) {
+            (true, _) => "host ids that own nothing, one for each sandbox".to_owned(),
+            (false, None) => "no: the calling user's own id".to_owned(),
+            (false, Some(reason)) => {
+                format!("no: the calling user's own id, because of subordinate ids: {reason}")
+            }
+        };
+        let user = rustix::process::geteuid().as_raw();
+        let remedy = format!(
+            "run the service as root, or grant its user subordinate ids: apt-get install uidmap; \
+             usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$(id -un {user})\""
+        );
+        Facility {
+            name: "dedicated_ids".to_owned(),
+            available,
+            detail,
+            remedy: (!available).then_some(remedy),
+        }
+    }
+
     fn facilities(&self, sandbox: &Result<Posture, Failure>) -> Vec<Facility> {
         let mut facilities = Vec::new();
         match sandbox {
@@ -140,20 +162,7 @@ impl Supervisor {
                 };
                 facilities.push(fact("sandbox", "one was made".to_owned()));
                 facilities.push(fact("user_namespaces", "one was made".to_owned()));
-                facilities.push(fact(
-                    "dedicated_ids",
-                    if posture.dedicated_ids {
-                        "host ids that own nothing"
-                    } else {
-                        "no: the calling user's own id"
-                    }
-                    .to_owned(),
-                ));
-                if let Some(facility) = facilities.last_mut() {
-                    facility.available = posture.dedicated_ids;
-                    facility.remedy = (!posture.dedicated_ids)
-                        .then(|| "run the service as root to give each sandbox an id of its own".to_owned());
-                }
+                facilities.push(self.dedicated_ids(posture.dedicated_ids));
                 facilities.push(fact("seccomp", "filter in force".to_owned()));
                 facilities.push(Facility {
                     name: "landlock".to_owned(),

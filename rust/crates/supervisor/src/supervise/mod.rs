@@ -96,6 +96,8 @@ impl Poller {
 struct Client {
     start: Start,
     identity: Identity,
+    /// Why subordinate ids that were granted are not used.
+    own_ids_because: Option<String>,
     layout: Layout,
     /// Sandboxes of one user id count their processes separately.
     processes_per_namespace: bool,
@@ -241,6 +243,7 @@ impl Supervisor {
         self.client = Some(Client {
             start,
             identity,
+            own_ids_because: None,
             layout,
             processes_per_namespace: identity.dedicated() || kernel_at_least(5, 14),
             ids: BTreeSet::new(),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup;
 use crate::failure::{failure, system};
-use crate::plan::Identity;
+use crate::plan::{Identity, MapWriter};
 
 /// Longest time for what a dead client left behind.
 const SWEEP_TIME: Duration = Duration::from_secs(5);
@@ -80,23 +80,28 @@ impl Records {
         }
     }
 
-    /// Ids for a new client: dedicated ones for root, else its own.
+    /// Ids for a new client: dedicated ones for root and for a user who has been granted some, else the user's own.
     ///
     /// # Errors
     /// Root in a user namespace that has no ids to spare.
     pub(crate) fn choose_identity(&self, client: &str) -> Result<Identity, Failure> {
-        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
-        if !user.is_root() {
-            return Ok(Identity::Own { user: user.as_raw(), group: group.as_raw() });
-        }
+        let user = rustix::process::geteuid();
         let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let start =
+            client.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        if !user.is_root() {
+            let names = names_of(user.as_raw(), &read("/etc/passwd"));
+            let granted = [&read("/etc/subuid"), &read("/etc/subgid")].map(|table| ranges_of(&names, table));
+            let dedicated = choose_granted(start, &granted, &self.taken)
+                .map(|(base, count)| Identity::Dedicated { base, count, writer: MapWriter::Helpers });
+            return Ok(dedicated.unwrap_or_else(own_identity));
+        }
         let mut used = self.taken.clone();
         used.extend(["/etc/passwd", "/etc/group"].into_iter().flat_map(|path| used_ids(&read(path))));
         used.extend(["/etc/subuid", "/etc/subgid"].into_iter().flat_map(|path| used_ranges(&read(path))));
         let mapped = [mapped(&read("/proc/self/uid_map")), mapped(&read("/proc/self/gid_map"))];
-        let start =
-            client.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
-        choose_range(start, &mapped, &used).map(|(base, count)| Identity::Dedicated { base, count }).ok_or_else(|| {
+        let dedicated = |(base, count)| Identity::Dedicated { base, count, writer: MapWriter::Own };
+        choose_range(start, &mapped, &used).map(dedicated).ok_or_else(|| {
             Failure {
                 remedy: Some(
                     "give the container more ids, for example with --userns=host, or run the service as an ordinary user"
@@ -131,7 +136,7 @@ impl Records {
         rustix::fs::flock(record.file.as_fd(), FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| system(stage, &shown, error))?;
         let (ids_base, ids_count) = match identity {
-            Identity::Dedicated { base, count } => (Some(base), count),
+            Identity::Dedicated { base, count, .. } => (Some(base), count),
             Identity::Own { .. } => (None, 0),
         };
         let content = serde_json::to_vec(&Content { ids_base, ids_count, cgroups })
@@ -213,6 +218,58 @@ fn used_ranges(table: &str) -> Vec<(u32, u32)> {
         .collect()
 }
 
+/// The calling user's own ids.
+pub(crate) fn own_identity() -> Identity {
+    Identity::Own { user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() }
+}
+
+/// How a user may be named in the tables of subordinate ids: by number, and by the names that `/etc/passwd` has for it.
+fn names_of(user: u32, passwd: &str) -> Vec<String> {
+    let number = user.to_string();
+    let named = passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    named.chain([number.clone()]).collect()
+}
+
+/// The ranges that a table of subordinate ids grants to a user.
+fn ranges_of(names: &[String], table: &str) -> Vec<(u32, u32)> {
+    let is_theirs =
+        |line: &&str| line.split(':').next().is_some_and(|name| names.iter().any(|it| it == name));
+    table.lines().filter(is_theirs).flat_map(used_ranges).collect()
+}
+
+/// A part of the granted ids that no other client has. Containers of the same user begin at the low end, and have `nobody` at the
+/// high one: the part comes from the upper half, without the last.
+fn choose_granted(start: u32, granted: &[Vec<(u32, u32)>; 2], taken: &[(u32, u32)]) -> Option<(u32, u32)> {
+    const COUNT: u32 = 2048;
+    granted[0].iter().find_map(|&(from, length)| {
+        let slots = length / COUNT;
+        let (first, number) = (slots / 2, (slots / 2).saturating_sub(1));
+        (0..number)
+            .map(|slot| from + (first + (start % number + slot) % number) * COUNT)
+            .find(|&base| {
+                contains(&granted[1], base, COUNT) && taken.iter().all(|it| apart(*it, base, COUNT))
+            })
+            .map(|base| (base, COUNT))
+    })
+}
+
+/// Whether one of some extents holds all of a range.
+fn contains(extents: &[(u32, u32)], base: u32, count: u32) -> bool {
+    extents.iter().any(|&(from, length)| {
+        from <= base && u64::from(base) + u64::from(count) <= u64::from(from) + u64::from(length)
+    })
+}
+
+/// Whether two ranges have nothing in common.
+fn apart((from, length): (u32, u32), base: u32, count: u32) -> bool {
+    u64::from(from) + u64::from(length) <= u64::from(base)
+        || u64::from(from) >= u64::from(base) + u64::from(count)
+}
+
 /// First inner id and length of each extent of a `uid_map`.
 fn mapped(map: &str) -> Vec<(u32, u32)> {
     map.lines()
@@ -231,18 +288,9 @@ fn choose_range(start: u32, mapped: &[Vec<(u32, u32)>; 2], used: &[(u32, u32)]) 
     areas.into_iter().find_map(|(first, slots, count)| {
         (0..slots)
             .map(|slot| first + (start % slots + slot) % slots * count)
-            .find(|base| {
-                let inside = |extents: &Vec<(u32, u32)>| {
-                    extents.iter().any(|&(from, length)| {
-                        from <= *base
-                            && u64::from(*base) + u64::from(count) <= u64::from(from) + u64::from(length)
-                    })
-                };
-                let apart = |&(from, length): &(u32, u32)| {
-                    u64::from(from) + u64::from(length) <= u64::from(*base)
-                        || u64::from(from) >= u64::from(*base) + u64::from(count)
-                };
-                mapped.iter().all(inside) && used.iter().all(apart)
+            .find(|&base| {
+                mapped.iter().all(|extents| contains(extents, base, count))
+                    && used.iter().all(|it| apart(*it, base, count))
             })
             .map(|base| (base, count))
     })
@@ -277,10 +325,30 @@ mod tests {
     }
 
     #[test]
+    fn a_user_gets_of_the_subordinate_ids_what_nobody_else_has() {
+        let names = names_of(1001, "root:x:0:0::/root:/bin/sh\nalice:x:1001:1001::/home/alice:/bin/sh\n");
+        assert_eq!(names, ["alice", "1001"]);
+        let table = "bob:100000:65536\nalice:165536:65536\n1001:300000:10\nalice:broken\n";
+        assert_eq!(ranges_of(&names, table), [(165_536, 65_536), (300_000, 10)]);
+        let both = [ranges_of(&names, table), ranges_of(&names, table)];
+        let (base, count) = choose_granted(0, &both, &[]).unwrap();
+        assert!(base >= 165_536 + 32_768 && base + count <= 165_536 + 65_536 - 2048, "{base}");
+        // Many clients at a time, then no more.
+        let mut taken = Vec::new();
+        while let Some(range) = choose_granted(7, &both, &taken) {
+            assert!(taken.iter().all(|it| apart(*it, range.0, range.1)));
+            taken.push(range);
+        }
+        assert_eq!(taken.len(), 15);
+        assert_eq!(choose_granted(0, &[both[0].clone(), Vec::new()], &[]), None, "users without groups");
+        assert_eq!(choose_granted(0, &[vec![(300_000, 4096)], vec![(300_000, 4096)]], &[]), None, "too few");
+    }
+
+    #[test]
     fn only_records_without_an_owner_are_swept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_str().unwrap();
-        let own = Identity::Dedicated { base: 0x7000_0000, count: 0x1_0000 };
+        let own = Identity::Dedicated { base: 0x7000_0000, count: 0x1_0000, writer: MapWriter::Own };
         let records = Records::open(path).unwrap();
         assert_eq!(records.swept, 0);
         let record = records.write("alive", own, Vec::new()).unwrap();

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use e2bridge_protocol::socket;
@@ -12,10 +14,11 @@ use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 use super::cgroup::Controller;
 use super::interpreter::Probe;
+use super::record::own_identity;
 use super::{PATIENCE, Source, Supervisor, Token, zygote_died};
 use crate::failure::{explain, system, unavailable};
 use crate::message::{At, Step, ZygoteReply, ZygoteRequest};
-use crate::plan::{Identity, Interpreter, View};
+use crate::plan::{Identity, Interpreter, MapWriter, View};
 use crate::sys::{self, Cloned};
 use crate::zygote;
 
@@ -183,7 +186,9 @@ impl Supervisor {
         drop(far);
         let number = self.next_zygote;
         self.next_zygote += 1;
-        let began = map_ids(identity, pid)
+        let mapped = map_ids(identity, pid);
+        let refused = mapped.as_ref().err().map(|step| step.detail.clone());
+        let began = mapped
             .and_then(|()| socket::send(&near, &ZygoteRequest::Begin, &[]).at("begin"))
             .map_err(|step| explain(&step));
         let watched = (|| {
@@ -222,9 +227,27 @@ impl Supervisor {
                 super::wait_until_readable(zygote.pidfd(), Instant::now() + PATIENCE);
                 zygote.reap();
                 self.forget(&zygote);
-                Err(failure)
+                match refused.filter(|_| self.fall_back_to_own_ids()) {
+                    Some(reason) => {
+                        self.client()?.own_ids_because = Some(reason);
+                        self.start_zygote(template, interpreter)
+                    }
+                    None => Err(failure),
+                }
             }
         }
+    }
+
+    /// Goes without subordinate ids when they cannot be had after all, which the posture says; not once sandboxes have some.
+    fn fall_back_to_own_ids(&mut self) -> bool {
+        let none_yet = self.zygotes.is_empty();
+        let Ok(client) = self.client() else { return false };
+        let granted = matches!(client.identity, Identity::Dedicated { writer: MapWriter::Helpers, .. });
+        if granted && none_yet {
+            client.identity = own_identity();
+            client.last_id = client.identity.sandbox_ids().end;
+        }
+        granted && none_yet
     }
 
     fn forget(&mut self, zygote: &Zygote) {
@@ -324,7 +347,13 @@ fn clone_step(error: &io::Error) -> Step {
     Step { stage: "clone zygote".to_owned(), detail: String::new(), errno: error.raw_os_error().unwrap_or(0) }
 }
 
+/// Writes the id maps of a zygote.
 fn map_ids(identity: Identity, pid: i32) -> Result<(), Step> {
+    if let Identity::Dedicated { base, count, writer: MapWriter::Helpers } = identity {
+        return ["newgidmap", "newuidmap"]
+            .into_iter()
+            .try_for_each(|helper| map_by_helper(helper, pid, base, count));
+    }
     let mut files = vec![("gid_map", identity.group_map()), ("uid_map", identity.user_map())];
     if !identity.dedicated() {
         files.insert(0, ("setgroups", "deny".to_owned()));
@@ -337,4 +366,24 @@ fn map_ids(identity: Identity, pid: i32) -> Result<(), Step> {
             .about("map zygote ids", format!("{name} {}", content.trim_end()))?;
     }
     Ok(())
+}
+
+/// Takes some milliseconds, once for each zygote.
+fn map_by_helper(helper: &str, pid: i32, base: u32, count: u32) -> Result<(), Step> {
+    const DIRECTORIES: [&str; 3] = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
+    let stage = "map zygote ids";
+    let path = DIRECTORIES
+        .into_iter()
+        .map(|directory| Path::new(directory).join(helper))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Step::refused(stage, format!("{helper} is not installed (package uidmap)")))?;
+    let mut command = Command::new(path);
+    command.args([pid.to_string(), "0".to_owned(), base.to_string(), count.to_string()]);
+    command.env_clear().stdin(Stdio::null());
+    sys::end_with_parent(&mut command);
+    let output = command.output().about(stage, helper)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Step::refused(stage, String::from_utf8_lossy(&output.stderr).trim_end())),
+    }
 }

@@ -94,7 +94,7 @@ fn a_hundred_sandboxes_come_and_go() {
         .collect();
     outer.sort();
     outer.dedup();
-    assert_eq!(outer.len(), if crate::support::privileged() { 100 } else { 1 });
+    assert_eq!(outer.len(), if crate::support::dedicated_ids() { 100 } else { 1 });
     assert_eq!(sandboxes[99].print("echo last"), "last");
     let replies: Vec<_> = sandboxes
         .iter()

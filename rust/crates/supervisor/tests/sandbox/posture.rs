@@ -5,7 +5,7 @@ use std::fs;
 
 use e2bridge_protocol::supervisor::{Mechanism, Template};
 
-use crate::support::{Engine, privileged};
+use crate::support::{Engine, dedicated_ids, privileged, subordinate_ids};
 
 const KINDS: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
 
@@ -43,7 +43,7 @@ fn its_ids_own_nothing_on_the_host_and_are_not_shared() {
             status(&fs::read_to_string(format!("/proc/{}/status", sandbox.created.init_pid)).unwrap());
         let id = outer[outer.len() - 2];
         assert_eq!(status["Uid"], [id; 4].map(|id| id.to_string()).join("\t"));
-        assert_eq!(sandbox.created.posture.dedicated_ids, privileged());
+        assert_eq!(sandbox.created.posture.dedicated_ids, dedicated_ids());
     }
     if privileged() {
         // Inside of a container there are fewer to choose from.
@@ -53,6 +53,9 @@ fn its_ids_own_nothing_on_the_host_and_are_not_shared() {
         assert_ne!(outer[0], outer[2]);
         // Groups of the service do not reach the inside.
         assert_eq!(status(&sandboxes[0].print("cat /proc/self/status"))["Groups"].trim(), "");
+    } else if let Some(granted) = subordinate_ids() {
+        assert!(outer.iter().all(|id| granted.contains(id)), "{outer:?}");
+        assert_ne!(outer[0], outer[2]);
     } else {
         assert!(outer.iter().all(
             |&id| id == rustix::process::geteuid().as_raw() || id == rustix::process::getegid().as_raw()

@@ -40,6 +40,17 @@ pub(crate) fn privileged() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The subordinate ids that this user has been granted for these tests.
+pub(crate) fn subordinate_ids() -> Option<std::ops::Range<u32>> {
+    let first: u32 = std::env::var("E2B_TEST_SUBORDINATE_IDS").ok()?.parse().unwrap();
+    Some(first..first + 65_536)
+}
+
+/// Whether each sandbox has an id of its own.
+pub(crate) fn dedicated_ids() -> bool {
+    privileged() || subordinate_ids().is_some()
+}
+
 /// The supervisor under test.
 pub(crate) fn supervisor() -> PathBuf {
     std::env::var_os("E2B_TEST_SUPERVISOR")
