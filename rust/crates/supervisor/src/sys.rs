@@ -38,6 +38,9 @@ pub(crate) fn become_helper() -> io::Result<()> {
     reset_signals();
     // Fails only where it leads a group already, and then it has its session.
     let _ = rustix::process::setsid();
+    // When the process that started it ends, one that somebody has stopped goes on, sees that, and cleans up. The signal comes as
+    // well when only the thread ends that started it; to one that is not stopped it is nothing.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;
     rustix::process::umask(Mode::from_bits_truncate(0o077));
     rustix::process::chdir("/")?;
     // Each sandbox costs two descriptors here. Less than asked for is reported when it runs out.

@@ -164,6 +164,15 @@ fn victim() {
 
 #[test]
 fn when_the_process_is_killed_everything_of_it_ends() {
+    end_everything(|_| {});
+}
+
+#[test]
+fn when_the_process_is_killed_a_supervisor_that_was_stopped_ends_everything_all_the_same() {
+    end_everything(|supervisor| signal(supervisor, Signal::STOP));
+}
+
+fn end_everything(before: impl FnOnce(u32)) {
     // Held to the end, because other tests would count the processes of this one as theirs.
     let Some(_turn) = open() else { return };
     let mut victim = Command::new(std::env::current_exe().unwrap())
@@ -176,6 +185,13 @@ fn when_the_process_is_killed_everything_of_it_ends() {
     eventually(Duration::from_secs(20), "the program runs", || processes_with("98797") == 1);
     let below: BTreeSet<u32> = descendants(victim.id());
     assert!(below.len() >= 4, "{below:?}");
+    let is_supervisor = |pid: &&u32| {
+        let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        program.to_string_lossy().contains("e2bridge-supervisor")
+            && status.contains(&format!("\nPPid:\t{}\n", victim.id()))
+    };
+    before(*below.iter().find(is_supervisor).unwrap());
     victim.kill().unwrap();
     victim.wait().unwrap();
     eventually(Duration::from_secs(3), "everything ends", || {
