@@ -2,8 +2,9 @@
 //!
 //! `<data directory>/templates/<name>.tar` is all there is of a template: the name is the file's, the id and everything else
 //! stand in the archive's manifest. So one rename replaces a template, and a crash at any point leaves the old or the new one.
-//! New archives are written to `.new-*` files that their writer holds locked; the lock of a dead writer is free, which is how
-//! the next one who opens the store knows what to sweep. Readers take no lock: an archive they opened stays whole.
+//! New archives are written to files without a name, so that nothing of them stays when their writer is killed. Where the file system
+//! has none, they are `.new-*` files that their writer holds locked; the lock of a dead writer is free, which is how the next one who
+//! opens the store knows what to sweep. Readers take no lock: an archive they opened stays whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -20,12 +21,13 @@ use e2bridge_core::request::{BuiltinTemplate, check_name, check_new_template_nam
 use e2bridge_core::time::now;
 use e2bridge_core::{Code, Error, Result};
 use rustix::fs::{Mode, OFlags};
-use tempfile::NamedTempFile;
 
 use self::archive::{Archive, Manifest, NewTemplate};
+use self::new_file::NewFile;
 use self::tree::{Bounds, Origin, refusal};
 
 mod archive;
+mod new_file;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -369,18 +371,18 @@ impl Templates {
         let wrong = |error: &io::Error| failed(&format!("write {}", shown(&path)), error).about("file");
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
-        let mut new = tempfile::Builder::new().prefix(&prefix).tempfile_in(parent).map_err(|error| {
+        let mut new = NewFile::create(parent, &prefix).map_err(|error| {
             if parent.is_dir() {
                 return wrong(&error);
             }
             Error::not_found("file", format!("file: there is no directory {}", shown(parent)))
         })?;
-        io::copy(&mut archive.bytes(), new.as_file_mut()).map_err(|error| match refusal(&error) {
+        io::copy(&mut archive.bytes(), new.file()).map_err(|error| match refusal(&error) {
             Some(refusal) => damaged(template_name, &refusal.to_string()),
             None => wrong(&error),
         })?;
-        new.as_file().sync_all().map_err(|error| wrong(&error))?;
-        new.persist(&path).map_err(|error| wrong(&error.error))?;
+        new.file().sync_all().map_err(|error| wrong(&error))?;
+        new.persist(&path, &prefix).map_err(|error| wrong(&error))?;
         sync_directory(parent)?;
         Ok(TemplateFile {
             template_id: archive.manifest.template_id.clone(),
@@ -453,17 +455,17 @@ impl Templates {
         let path = archive_path(&directory, &template.template_name);
         let mut new = {
             let _lock = lock(&directory)?;
-            let new = tempfile::Builder::new().prefix(NEW).suffix("").tempfile_in(&directory)?;
+            let mut new = NewFile::create(&directory, NEW.as_ref())?;
             // Held as long as the file is open: says that its writer lives.
-            new.as_file().lock()?;
+            new.file().lock()?;
             new
         };
-        let manifest = archive::write(new.as_file_mut(), template, origin, self.bounds, fill)?;
-        new.as_file().sync_all()?;
+        let manifest = archive::write(new.file(), template, origin, self.bounds, fill)?;
+        new.file().sync_all()?;
         let replaced = {
             let _lock = lock(&directory)?;
             let replaced = path.symlink_metadata().is_ok();
-            NamedTempFile::persist(new, &path).map_err(|error| error.error)?;
+            new.persist(&path, NEW.as_ref())?;
             sync_directory(&directory)?;
             replaced
         };

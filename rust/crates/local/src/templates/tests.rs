@@ -1073,7 +1073,13 @@ fn a_template_survives_the_kill_of_its_writer_at_any_point() {
         letters.insert(letter);
     }
     assert!(letters.len() > 1, "too few replacements for the test to mean anything: {letters:?}");
-    assert!(orphans > 0, "no kill met a writer half way");
+    // Only the moment between its link and its rename leaves one.
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    if rustix::fs::open(store.directory.path(), flags, Mode::RUSR).is_ok() {
+        assert!(orphans <= 2, "{orphans} of 40 kills left a file");
+    } else {
+        assert!(orphans > 0, "no kill met a writer half way");
+    }
 }
 
 fn stopped(error: &io::Error) -> Error {
