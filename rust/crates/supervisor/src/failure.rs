@@ -21,8 +21,13 @@ pub(crate) fn unavailable(stage: &str, message: impl Into<String>) -> Failure {
 pub(crate) fn system(stage: &str, message: &str, error: impl Into<io::Error>) -> Failure {
     let error = error.into();
     let errno = error.raw_os_error();
+    let kind = match errno {
+        // Of a process that is being made: somebody, or the kernel for want of memory, has killed it.
+        Some(libc::ESRCH) => FailureKind::Unavailable,
+        _ => errno.and_then(exhausted).map_or(FailureKind::Internal, |_| FailureKind::Limit),
+    };
     Failure {
-        kind: errno.and_then(exhausted).map_or(FailureKind::Internal, |_| FailureKind::Limit),
+        kind,
         stage: stage.to_owned(),
         errno,
         message: format!("{message}: {error}"),
@@ -48,6 +53,15 @@ pub(crate) fn explain(step: &Step) -> Failure {
             remedy,
         };
     }
+    if killed(step) {
+        return Failure {
+            errno: Some(step.errno),
+            ..unavailable(
+                &step.stage,
+                format!("{}{subject}: the process was killed while it was being made", step.stage),
+            )
+        };
+    }
     let (kind, cause, remedy) = match exhausted(step.errno) {
         Some(remedy) => (FailureKind::Limit, None, Some(remedy.to_owned())),
         None => {
@@ -64,6 +78,12 @@ pub(crate) fn explain(step: &Step) -> Failure {
         message: format!("{}{subject} failed: {error}{cause}", step.stage),
         remedy,
     }
+}
+
+/// Whether a step failed because the process that it is about is gone.
+fn killed(step: &Step) -> bool {
+    let maps = matches!(step.stage.as_str(), "map ids" | "map zygote ids");
+    step.errno == libc::ESRCH || maps && step.errno == libc::ENOENT
 }
 
 /// What is short when an error says that something is.
@@ -183,6 +203,18 @@ mod tests {
         let apparmor = Settings { apparmor_restricts: true, ..Settings::default() };
         let (_, remedy) = cause(&step("mount root", libc::EACCES), &apparmor);
         assert_eq!(remedy.as_deref(), Some("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_while_it_was_made_is_no_defect_and_no_lack_of_isolation() {
+        for (stage, errno) in
+            [("map ids", libc::ENOENT), ("map zygote ids", libc::ENOENT), ("begin", libc::ESRCH)]
+        {
+            assert_eq!(explain(&step(stage, errno)).kind, FailureKind::Unavailable, "{stage}");
+        }
+        assert_eq!(explain(&step("bind", libc::ENOENT)).kind, FailureKind::Isolation);
+        let error = io::Error::from_raw_os_error(libc::ESRCH);
+        assert_eq!(system("attach cgroup", "x", error).kind, FailureKind::Unavailable);
     }
 
     #[test]
