@@ -16,7 +16,7 @@ pub(crate) fn collect(snapshot: &Snapshot, running: usize) -> Statistics {
         ),
         Err(_) => (0, 0),
     };
-    let page = u64::try_from(rustix::param::page_size()).unwrap_or(0);
+    let page = sys::page_size();
     let others = || snapshot.processes.iter().filter(|process| process.pid != 1);
     let ticks: u64 = others().map(|process| process.ticks).sum();
     let alive = || snapshot.processes.iter().filter(|process| process.alive());
@@ -25,8 +25,7 @@ pub(crate) fn collect(snapshot: &Snapshot, running: usize) -> Statistics {
         disk_used_inodes: inodes,
         processes: u32::try_from(alive().count()).unwrap_or(u32::MAX),
         running: u32::try_from(running).unwrap_or(u32::MAX),
-        cpu_us: ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1)
-            + sys::own_and_ended_cpu_us(),
+        cpu_us: ticks * 1_000_000 / sys::clock_ticks_per_second().max(1) + sys::own_and_ended_cpu_us(),
         rss_bytes: alive().map(|process| process.resident * page).sum(),
     }
 }

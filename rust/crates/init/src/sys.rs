@@ -170,6 +170,22 @@ pub(crate) fn own_and_ended_cpu_us() -> u64 {
         .sum()
 }
 
+/// Bytes of a page. Asked of the C library, which knows it since the program began: rustix asks the kernel, and before Linux 6.4 it reads
+/// `/proc/self/auxv`, which a process that is not dumpable may not open.
+pub(crate) fn page_size() -> u64 {
+    constant(libc::_SC_PAGESIZE)
+}
+
+/// Ticks of a second in `/proc/PID/stat`.
+pub(crate) fn clock_ticks_per_second() -> u64 {
+    constant(libc::_SC_CLK_TCK)
+}
+
+fn constant(name: libc::c_int) -> u64 {
+    // SAFETY: takes a number, returns a number.
+    u64::try_from(unsafe { libc::sysconf(name) }).unwrap_or(0)
+}
+
 /// Every process of the pid namespace but the caller, in one step that no fork can slip through.
 pub(crate) fn signal_all(signal: i32) {
     // SAFETY: no memory is involved.
