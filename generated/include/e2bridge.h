@@ -165,8 +165,8 @@ int32_t e2b_check(const uint8_t *config,
                   struct e2b_buffer *out);
 
 /**
- * Answers {"clients","calls","buffers","sandboxes"}: what is alive in this process, for leak checks. The buffer of the
- * answer itself is not counted.
+ * Answers {"clients","calls","buffers","sandboxes"}: what is alive in this process, for leak checks. A closed client counts
+ * until the last call on it has ended. The buffer of the answer itself is not counted.
  *
  * Parameters: none.
  * Ownership: `out` is the caller's to free with e2b_buffer_free.

@@ -48,15 +48,11 @@ unsafe fn guard(out: *mut E2bBuffer, body: impl FnOnce() -> Result<Vec<u8>>) -> 
         return E2B_STATUS_INVALID_ARGUMENT;
     }
     let answer = panics::guarded(|| {
-        #[cfg(test)]
-        crate::double::panic_when_asked();
+        #[cfg(any(test, feature = "test-hooks"))]
+        crate::hooks::panic_when_asked();
         body()
     })
-    .unwrap_or_else(|payload| {
-        // Its destructor may panic in turn, out of the guard; the few bytes are lost instead.
-        std::mem::forget(payload);
-        Err(Error::internal(format!("panic in the library: {}", panics::caught())))
-    });
+    .unwrap_or_else(|| Err(Error::internal(format!("panic in the library: {}", panics::caught()))));
     let (status, json) = match answer {
         Ok(json) => (E2B_STATUS_OK, json),
         Err(error) => (error.code().number(), error_document(&error)),
@@ -80,13 +76,9 @@ fn error_document(error: &Error) -> Vec<u8> {
 /// Runs a body that cannot fail and answers no document; `fallback` when it panics.
 pub(crate) fn plain<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     panics::guarded(|| {
-        #[cfg(test)]
-        crate::double::panic_when_asked();
+        #[cfg(any(test, feature = "test-hooks"))]
+        crate::hooks::panic_when_asked();
         body()
     })
-    .unwrap_or_else(|payload| {
-        // As above.
-        std::mem::forget(payload);
-        fallback
-    })
+    .unwrap_or(fallback)
 }

@@ -1,6 +1,5 @@
 //! Test doubles; compiled into the unit tests only.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,23 +14,6 @@ use e2bridge_core::request::{
     StatusFilter, WriteFile,
 };
 use e2bridge_core::{Backend, CancelToken, Code, Error, Result};
-
-thread_local! {
-    static ASKED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Panics when the test that runs on this thread asked for it.
-pub(crate) fn panic_when_asked() {
-    assert!(!ASKED.with(Cell::get), "asked to panic");
-}
-
-/// Runs `body` with every export of this thread panicking inside its guard.
-pub(crate) fn panicking<T>(body: impl FnOnce() -> T) -> T {
-    ASKED.with(|asked| asked.set(true));
-    let answer = body();
-    ASKED.with(|asked| asked.set(false));
-    answer
-}
 
 /// What a test sees of a [`DoubleBackend`] that the client owns.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! The open clients. A handle is a number: the slot in its low half, the slot's generation in its high half. It is never
 //! a pointer, so a late or wrong one finds nothing instead of freed memory.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use e2bridge_core::{Code, Error, Result};
 
@@ -12,6 +12,8 @@ use crate::client::Client;
 struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Closed clients, until the last call on them has ended.
+    closing: Vec<Weak<Client>>,
 }
 
 struct Slot {
@@ -19,7 +21,7 @@ struct Slot {
     client: Option<Arc<Client>>,
 }
 
-static TABLE: RwLock<Table> = RwLock::new(Table { slots: Vec::new(), free: Vec::new() });
+static TABLE: RwLock<Table> = RwLock::new(Table { slots: Vec::new(), free: Vec::new(), closing: Vec::new() });
 
 /// What a handle refers to.
 enum Place {
@@ -74,11 +76,18 @@ impl Table {
                     entry.generation = next;
                     self.free.push(slot);
                 }
+                self.closing.retain(|client| client.strong_count() > 0);
+                self.closing.extend(client.as_ref().map(Arc::downgrade));
                 Ok(client)
             }
             Place::Closed => Ok(None),
             Place::Never => Err(never()),
         }
+    }
+
+    fn alive(&self) -> Vec<Arc<Client>> {
+        let open = self.slots.iter().filter_map(|slot| slot.client.clone());
+        open.chain(self.closing.iter().filter_map(Weak::upgrade)).collect()
     }
 }
 
@@ -106,10 +115,9 @@ pub(crate) fn remove(handle: u64) -> Result<Option<Arc<Client>>> {
     TABLE.write().unwrap_or_else(PoisonError::into_inner).remove(handle)
 }
 
-/// The open clients.
-pub(crate) fn open_clients() -> Vec<Arc<Client>> {
-    let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-    table.slots.iter().filter_map(|slot| slot.client.clone()).collect()
+/// The clients that are there: open, or closed and still held by a call.
+pub(crate) fn alive_clients() -> Vec<Arc<Client>> {
+    TABLE.read().unwrap_or_else(PoisonError::into_inner).alive()
 }
 
 const fn join(slot: u32, generation: u32) -> u64 {
@@ -154,6 +162,20 @@ mod tests {
         assert_eq!(table.find(last).err().map(|error| error.code()), Some(Code::Closed));
         let next = table.insert(client()).unwrap();
         assert_eq!(split(next), (1, 1), "the slot is not used again");
+    }
+
+    #[test]
+    fn a_closed_client_counts_until_the_last_call_lets_go_of_it() {
+        let mut table = Table::default();
+        let handle = table.insert(client()).unwrap();
+        let in_a_call = table.find(handle).unwrap();
+        assert!(table.remove(handle).unwrap().is_some());
+        assert_eq!(table.alive().len(), 1, "a call holds it");
+        drop(in_a_call);
+        assert!(table.alive().is_empty());
+        let next = table.insert(client()).unwrap();
+        drop(table.remove(next).unwrap());
+        assert_eq!(table.closing.len(), 1, "what is gone is forgotten at the next close");
     }
 
     proptest! {

@@ -14,6 +14,10 @@ mod config;
 mod handle;
 mod panics;
 
+/// cbindgen:ignore
+#[cfg(any(test, feature = "test-hooks"))]
+mod hooks;
+
 #[cfg(test)]
 mod double;
 #[cfg(test)]

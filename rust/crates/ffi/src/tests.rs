@@ -25,8 +25,9 @@ use crate::abi::template::{
 };
 use crate::bytes::E2bBuffer;
 use crate::client::{Client, Function};
-use crate::double::{DoubleBackend, Seen, panicking};
+use crate::double::{DoubleBackend, Seen};
 use crate::handle;
+use crate::hooks::panicking;
 use crate::status::{
     E2B_ABI_VERSION, E2B_ABSENT, E2B_STATUS_CANCELLED, E2B_STATUS_CLOSED, E2B_STATUS_INTERNAL,
     E2B_STATUS_INVALID_ARGUMENT, E2B_STATUS_NOT_FOUND, E2B_STATUS_OK, E2B_STATUS_UNSUPPORTED,
@@ -247,7 +248,7 @@ fn a_panic_inside_any_export_becomes_an_error_document() {
         assert_eq!(status, E2B_STATUS_INTERNAL, "{name}");
         assert_eq!(document["code"], "INTERNAL", "{name}");
         let message = document["message"].as_str().unwrap();
-        assert!(message.contains("asked to panic") && message.contains("double.rs"), "{name}: {message}");
+        assert!(message.contains("asked to panic") && message.contains("hooks.rs"), "{name}: {message}");
     }
     assert_eq!(panicking(|| e2b_abi_version()), 0);
     let (pointer, length) = (std::ptr::null_mut(), 0);

@@ -74,8 +74,8 @@ pub unsafe extern "C" fn e2b_check(config: *const u8, config_length: u64, out: *
     }
 }
 
-/// Answers {"clients","calls","buffers","sandboxes"}: what is alive in this process, for leak checks. The buffer of the
-/// answer itself is not counted.
+/// Answers {"clients","calls","buffers","sandboxes"}: what is alive in this process, for leak checks. A closed client counts
+/// until the last call on it has ended. The buffer of the answer itself is not counted.
 ///
 /// Parameters: none.
 /// Ownership: `out` is the caller's to free with e2b_buffer_free.
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn e2b_live_counts(out: *mut E2bBuffer) -> i32 {
     // SAFETY: the caller keeps the rules for `out`.
     unsafe {
         boundary::document(out, || {
-            let clients = handle::open_clients();
+            let clients = handle::alive_clients();
             Ok(LiveCounts {
                 clients: clients.len(),
                 calls: client::live_calls(),

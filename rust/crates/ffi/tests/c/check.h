@@ -100,6 +100,18 @@ static inline bool string_at(const char *key, char *value, size_t size)
     return true;
 }
 
+/* True when the client that was to be opened was refused for what this host lacks; then the test is skipped. */
+static inline bool cannot_isolate(void)
+{
+    const char *required = getenv("E2B_TESTS_REQUIRED");
+    bool refused = status == E2B_STATUS_ISOLATION_UNAVAILABLE || status == E2B_STATUS_UNSUPPORTED;
+    if (!refused || (required != NULL && strcmp(required, "1") == 0))
+        return false;
+    fprintf(stderr, "skipped, this host or build cannot isolate: %s\n", answer);
+    skipped++;
+    return true;
+}
+
 /* Checks what is alive in the process. */
 static inline void expect_counts(unsigned clients, unsigned calls, unsigned buffers, unsigned sandboxes)
 {

@@ -244,11 +244,7 @@ int main(void)
     CALL(e2b_check(NONE, &out));
     CHECK_IN(answer, status == E2B_STATUS_OK || status == E2B_STATUS_UNSUPPORTED);
     open_client();
-    const char *required = getenv("E2B_TESTS_REQUIRED");
-    bool refused = status == E2B_STATUS_ISOLATION_UNAVAILABLE || status == E2B_STATUS_UNSUPPORTED;
-    if (refused && (required == NULL || strcmp(required, "1") != 0)) {
-        fprintf(stderr, "sandbox: skipped, this host or build cannot isolate: %s\n", answer);
-        skipped++;
+    if (cannot_isolate()) {
         free(answer);
         return report("sandbox");
     }
