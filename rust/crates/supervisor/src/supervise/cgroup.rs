@@ -162,9 +162,60 @@ struct Home {
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     homes: Vec<Home>,
-    /// Why a controller has none.
-    refusals: Vec<(Controller, String)>,
+    /// Why a controller has none, of every place that was tried.
+    refusals: Vec<(Controller, Refusal)>,
 }
+
+/// Why a controller cannot be had in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    pub(crate) remedy: String,
+}
+
+impl Refusal {
+    /// What an error of the kernel at a place means. In v2 most of them have a meaning of their own.
+    fn new(place: &Path, version: Mechanism, error: &io::Error) -> Self {
+        let place = place.display();
+        let (cause, remedy) = match (version, error.raw_os_error()) {
+            (Mechanism::CgroupV2, Some(libc::EBUSY)) => (
+                "; the group holds processes itself, and the kernel hands controllers on to empty groups only",
+                format!(
+                    "put the service into a group of its own below the delegated one: DelegateSubgroup=main in its unit, or, before it \
+                     starts, mkdir {place}/main && echo $$ >{place}/main/cgroup.procs"
+                ),
+            ),
+            (_, Some(libc::EROFS)) => (
+                "",
+                "give the container a writable /sys/fs/cgroup and a cgroup namespace of its own".to_owned(),
+            ),
+            _ => ("", DELEGATE.to_owned()),
+        };
+        Self { reason: format!("{place}: {error}{cause}"), remedy }
+    }
+
+    /// A v2 group that has not been given a controller.
+    fn not_handed_on(place: &Path, controller: Controller) -> Self {
+        let (place, name) = (place.display(), controller.v2_name().unwrap_or_default());
+        Self {
+            reason: format!("{place}: the {name} controller is not handed on to this group"),
+            remedy: format!(
+                "{DELEGATE}; without systemd: echo +{name} >cgroup.subtree_control in every group above {place}"
+            ),
+        }
+    }
+
+    fn nowhere() -> Self {
+        Self {
+            reason: "no hierarchy with this controller".to_owned(),
+            remedy: "mount -t cgroup2 none /sys/fs/cgroup".to_owned(),
+        }
+    }
+}
+
+/// How a host gives a service groups to manage.
+const DELEGATE: &str = "run the service as root, as a user by systemd-run --user --scope -p Delegate=yes, or with Delegate=yes and \
+                        DelegateSubgroup=main in its unit";
 
 impl Layout {
     /// Makes the directories of a client, for as many controllers as the host lets it.
@@ -187,7 +238,7 @@ impl Layout {
             if layout.home(controller).is_none()
                 && !layout.refusals.iter().any(|(other, _)| *other == controller)
             {
-                layout.refusals.push((controller, "no hierarchy with this controller".to_owned()));
+                layout.refusals.push((controller, Refusal::nowhere()));
             }
         }
         layout
@@ -197,22 +248,18 @@ impl Layout {
         let mut best: Option<(PathBuf, Vec<Controller>)> = None;
         for parent in &own.v2 {
             let directory = home(parent, client);
-            match make_v2(parent, &directory, wanted) {
-                Ok(got) if got.len() > best.as_ref().map_or(0, |(_, got)| got.len()) => {
-                    let complete = got.len() == wanted.len();
-                    if let Some((worse, _)) = best.replace((directory, got)) {
-                        remove(&worse);
-                    }
-                    if complete {
-                        break;
-                    }
-                }
-                Ok(_) => remove(&directory),
-                Err(reason) => {
-                    for controller in wanted {
-                        self.refusals.push((*controller, reason.clone()));
-                    }
-                }
+            let (got, refused) = make_v2(parent, &directory, wanted);
+            self.refusals.extend(refused);
+            if got.len() <= best.as_ref().map_or(0, |(_, got)| got.len()) {
+                remove(&directory);
+                continue;
+            }
+            let complete = got.len() == wanted.len();
+            if let Some((worse, _)) = best.replace((directory, got)) {
+                remove(&worse);
+            }
+            if complete {
+                break;
             }
         }
         let Some((directory, got)) = best else { return };
@@ -239,16 +286,18 @@ impl Layout {
     }
 
     /// Where a controller's groups are, or why there are none.
-    pub(crate) fn describe(&self, controller: Controller) -> Result<String, String> {
+    pub(crate) fn describe(&self, controller: Controller) -> Result<String, Refusal> {
         match self.home(controller) {
             Some(Home { mechanism: Mechanism::CgroupV2, directory, .. }) => {
                 Ok(format!("cgroup v2, {}", directory.display()))
             }
             Some(Home { directory, .. }) => Ok(format!("cgroup v1, {}", directory.display())),
-            None => Err(self.refusals.iter().find(|(other, _)| *other == controller).map_or_else(
-                || "no hierarchy with this controller".to_owned(),
-                |(_, reason)| reason.clone(),
-            )),
+            // The first place is the nearest one.
+            None => Err(self
+                .refusals
+                .iter()
+                .find(|(other, _)| *other == controller)
+                .map_or_else(Refusal::nowhere, |(_, refusal)| refusal.clone())),
         }
     }
 
@@ -315,50 +364,81 @@ fn remove(directory: &Path) {
     let _ = fs::remove_dir(directory);
 }
 
-fn make_v1(controller: Controller, parent: &Path, client: &str) -> Result<PathBuf, String> {
+fn make_v1(controller: Controller, parent: &Path, client: &str) -> Result<PathBuf, Refusal> {
     let directory = home(parent, client);
-    let refused = |error: &dyn std::fmt::Display| format!("{}: {error}", directory.display());
+    let refused = |place: &Path, error| Refusal::new(place, Mechanism::CgroupV1, &error);
     match fs::create_dir(&directory) {
         // Made for another controller of the same hierarchy.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        other => other.map_err(|error| refused(&error))?,
+        other => other.map_err(|error| refused(&directory, error))?,
     }
     let limit = directory.join(controller.v1_file());
     match rustix::fs::access(&limit, Access::READ_OK) {
         Ok(()) => Ok(directory),
         Err(error) => {
             remove(&directory);
-            Err(refused(&format!("{}: {error}", controller.v1_file())))
+            Err(refused(&limit, error.into()))
         }
     }
 }
 
-/// Makes a client's directory in a v2 group and hands on to it what the kernel lets it of what is wanted.
-fn make_v2(parent: &Path, directory: &Path, wanted: &[Controller]) -> Result<Vec<Controller>, String> {
-    let refused = |error: &dyn std::fmt::Display| format!("{}: {error}", directory.display());
-    // Whoever moves a process must be allowed to write here, in the nearest group above both its places.
-    rustix::fs::access(parent.join("cgroup.procs"), Access::WRITE_OK).map_err(|error| refused(&error))?;
-    let enable = |directory: &Path, controller: Controller| {
-        let name = controller.v2_name().unwrap_or_default();
-        let lists = |file: &str| {
-            let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
-            text.split_whitespace().any(|other| other == name)
-        };
-        lists("cgroup.subtree_control")
-            || lists("cgroup.controllers")
-                && fs::write(directory.join("cgroup.subtree_control"), format!("+{name}")).is_ok()
+/// Makes a client's directory in a v2 group and hands on to it what the kernel lets it of what is wanted: that, and why not the rest.
+/// The directory may be there even when nothing is handed on.
+fn make_v2(
+    parent: &Path,
+    directory: &Path,
+    wanted: &[Controller],
+) -> (Vec<Controller>, Vec<(Controller, Refusal)>) {
+    let mut got = wanted.to_vec();
+    let mut refusals = Vec::new();
+    let mut step = |got: &mut Vec<Controller>, may: &dyn Fn(Controller) -> Result<(), Refusal>| {
+        got.retain(|controller| match may(*controller) {
+            Ok(()) => true,
+            Err(refusal) => {
+                refusals.push((*controller, refusal));
+                false
+            }
+        });
     };
-    let mut got: Vec<_> = wanted.iter().copied().filter(|controller| enable(parent, *controller)).collect();
-    if got.is_empty() {
-        return Err(refused(&"no controller can be enabled above it"));
+    let refused = |error: io::Error| Refusal::new(parent, Mechanism::CgroupV2, &error);
+    // Whoever moves a process must be allowed to write here, in the nearest group above both its places.
+    let procs = rustix::fs::access(parent.join("cgroup.procs"), Access::WRITE_OK);
+    step(&mut got, &|_| procs.map_err(|error| refused(error.into())));
+    step(&mut got, &|controller| enable(parent, controller));
+    if !got.is_empty() {
+        let made = fs::create_dir(directory).map_err(refused);
+        step(&mut got, &|_| made.clone());
     }
-    fs::create_dir(directory).map_err(|error| refused(&error))?;
-    got.retain(|controller| enable(directory, *controller));
-    Ok(got)
+    step(&mut got, &|controller| enable(directory, controller));
+    (got, refusals)
+}
+
+/// Hands a controller of a v2 group on to the groups below it.
+fn enable(directory: &Path, controller: Controller) -> Result<(), Refusal> {
+    let name = controller.v2_name().unwrap_or_default();
+    let lists = |file: &str| {
+        let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
+        text.split_whitespace().any(|other| other == name)
+    };
+    if lists("cgroup.subtree_control") {
+        return Ok(());
+    }
+    if !lists("cgroup.controllers") {
+        return Err(Refusal::not_handed_on(directory, controller));
+    }
+    put(&directory.join("cgroup.subtree_control"), &format!("+{name}"))
+        .map_err(|error| Refusal::new(directory, Mechanism::CgroupV2, &error))
+}
+
+/// Writes to a file of a group, which is not made: whoever asks to make one is told that it may not, where the answer must be that
+/// there is none.
+fn put(file: &Path, content: &str) -> io::Result<()> {
+    use std::io::Write;
+    fs::OpenOptions::new().write(true).open(file)?.write_all(content.as_bytes())
 }
 
 fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> {
-    let set = |file: &str, value: u64| fs::write(directory.join(file), value.to_string());
+    let set = |file: &str, value: u64| put(&directory.join(file), &value.to_string());
     let optional = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -384,7 +464,7 @@ fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> 
         }
         (Controller::Processes, _) => set("pids.max", u64::from(limits.processes)),
         (Controller::Cpu, Mechanism::CgroupV2) => {
-            fs::write(directory.join("cpu.max"), format!("{quota} {PERIOD_US}"))
+            put(&directory.join("cpu.max"), &format!("{quota} {PERIOD_US}"))
         }
         (Controller::Cpu, _) => {
             set("cpu.cfs_period_us", PERIOD_US)?;
@@ -414,7 +494,7 @@ impl Groups {
     /// Names the group.
     pub(crate) fn attach(&self, pid: u32) -> Result<(), Failure> {
         for directory in &self.directories {
-            fs::write(directory.join("cgroup.procs"), pid.to_string())
+            put(&directory.join("cgroup.procs"), &pid.to_string())
                 .map_err(|error| system("attach cgroup", &directory.display().to_string(), error))?;
         }
         Ok(())
@@ -475,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn v2_limits_are_written_and_groups_removed() {
+    fn a_group_that_cannot_hand_anything_on_is_removed_and_says_why() {
         let root = tempfile::tempdir().unwrap();
         let parent = root.path();
         fs::write(parent.join("cgroup.procs"), "").unwrap();
@@ -486,7 +566,57 @@ mod tests {
         let layout = Layout::make(&own, "c");
         assert_eq!(layout.mechanism(Controller::Memory), Mechanism::Fallback);
         assert!(!parent.join("e2bridge-c").exists());
-        assert!(layout.describe(Controller::Memory).is_err());
+        let refusal = |controller| layout.describe(controller).unwrap_err();
+        assert!(
+            refusal(Controller::Memory).reason.contains("e2bridge-c: the memory controller is not handed on")
+        );
+        assert!(refusal(Controller::Memory).remedy.contains("Delegate=yes"));
+        assert_eq!(Layout::default().describe(Controller::Cpu), Err(Refusal::nowhere()));
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_has_a_remedy_of_its_own() {
+        let refusal =
+            |errno| Refusal::new(Path::new("/g"), Mechanism::CgroupV2, &io::Error::from_raw_os_error(errno));
+        assert!(refusal(libc::EBUSY).reason.contains("holds processes itself"));
+        assert!(refusal(libc::EBUSY).remedy.contains("echo $$ >/g/main/cgroup.procs"));
+        assert!(refusal(libc::EROFS).remedy.contains("writable /sys/fs/cgroup"));
+        assert!(refusal(libc::EACCES).remedy.contains("systemd-run --user --scope -p Delegate=yes"));
+    }
+
+    fn files(mechanism: Mechanism) -> &'static [&'static str] {
+        match mechanism {
+            Mechanism::CgroupV2 => &["memory.max", "memory.swap.max", "cpu.max", "pids.max"],
+            _ => &[
+                "memory.limit_in_bytes",
+                "memory.memsw.limit_in_bytes",
+                "memory.kmem.tcp.limit_in_bytes",
+                "cpu.cfs_period_us",
+                "cpu.cfs_quota_us",
+                "pids.max",
+            ],
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_swap_limits_what_there_is() {
+        let root = tempfile::tempdir().unwrap();
+        let limits =
+            Limits { memory_bytes: 1 << 20, cpu_count: 2, disk_bytes: 0, disk_inodes: 0, processes: 7 };
+        let set = |controller, mechanism| {
+            let home = Home { controller, mechanism, directory: root.path().to_owned() };
+            set_limits(&home, root.path(), &limits)
+        };
+        assert!(
+            set(Controller::Memory, Mechanism::CgroupV2).is_err(),
+            "there is nothing to bound memory with"
+        );
+        fs::write(root.path().join("memory.max"), "").unwrap();
+        set(Controller::Memory, Mechanism::CgroupV2).unwrap();
+        fs::write(root.path().join("memory.limit_in_bytes"), "").unwrap();
+        set(Controller::Memory, Mechanism::CgroupV1).unwrap();
+        // Nothing is made that the kernel did not make.
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
 
     #[test]
@@ -497,6 +627,9 @@ mod tests {
         let written = |controller, mechanism, file: &str| {
             let directory = root.path().join(format!("{mechanism:?}"));
             fs::create_dir_all(&directory).unwrap();
+            for file in files(mechanism) {
+                fs::write(directory.join(file), "").unwrap();
+            }
             let home = Home { controller, mechanism, directory: directory.clone() };
             set_limits(&home, &directory, &limits).unwrap();
             fs::read_to_string(directory.join(file)).unwrap()

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::{
-    Checked, Create, Facility, Failure, Limits, Mechanism, Posture, SupervisorReply, Template,
+    Checked, Create, Facility, Failure, Limits, Posture, SupervisorReply, Template,
 };
 
 use super::cgroup::Controller;
-use super::sandbox::{Asker, DELEGATE};
+use super::sandbox::Asker;
 use super::{Supervisor, answer_to};
 use crate::failure::system;
 
@@ -193,17 +193,15 @@ impl Supervisor {
             ("cpu_limit", Controller::Cpu, "a fixed set of processors"),
         ] {
             let Some(client) = &self.client else { continue };
-            let cgroup = client.layout.describe(controller);
-            let available = client.layout.mechanism(controller) != Mechanism::Fallback;
-            facilities.push(Facility {
-                name: name.to_owned(),
-                available,
-                detail: match cgroup {
-                    Ok(detail) => detail,
-                    Err(reason) => format!("no cgroup ({reason}); instead: {fallback}"),
-                },
-                remedy: (!available).then(|| format!("run the service as root, or {DELEGATE}")),
-            });
+            let (available, detail, remedy) = match client.layout.describe(controller) {
+                Ok(detail) => (true, detail, None),
+                Err(refusal) => (
+                    false,
+                    format!("no cgroup ({}); instead: {fallback}", refusal.reason),
+                    Some(refusal.remedy),
+                ),
+            };
+            facilities.push(Facility { name: name.to_owned(), available, detail, remedy });
         }
         facilities
     }

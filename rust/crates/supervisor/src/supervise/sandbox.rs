@@ -11,17 +11,13 @@ use e2bridge_protocol::supervisor::{
 use rustix::process::{Pid, Signal};
 use rustix::thread::CpuSet;
 
-use super::cgroup::{Controller, Groups};
+use super::cgroup::{Controller, Groups, Refusal};
 use super::{
     Client, PATIENCE, REMOVAL_INTERVAL, REMOVAL_PATIENCE, Source, Supervisor, Token, answer_to, zygote_died,
 };
 use crate::failure::{explain, failure, system, unavailable};
 use crate::message::{CloneCommand, CloneReport, Order};
 use crate::plan::{self, NAMESPACES, WithoutCgroup};
-
-/// How a service or a user gets cgroups.
-pub(super) const DELEGATE: &str = "give the service cgroups: Delegate=yes and DelegateSubgroup=main in its unit, or as a user \
-                                   systemd-run --user --scope -p Delegate=yes";
 
 /// Who asked for a sandbox.
 pub(super) enum Asker {
@@ -450,9 +446,13 @@ impl Client {
         if !unbounded || !self.start.required {
             return Ok(());
         }
-        let reason = self.layout.describe(Controller::Processes).err().unwrap_or_default();
+        let Err(Refusal { reason, remedy }) = self.layout.describe(Controller::Processes) else {
+            return Ok(());
+        };
         Err(Failure {
-            remedy: Some(format!("use Linux 5.14 or newer, or {DELEGATE}")),
+            remedy: Some(format!(
+                "use Linux 5.14 or newer, or give the service a cgroup with the pids controller: {remedy}"
+            )),
             ..failure(
                 FailureKind::Isolation,
                 "limit processes",
@@ -471,9 +471,13 @@ impl Client {
         {
             return Ok(());
         }
-        let reason = self.layout.describe(Controller::Memory).err().unwrap_or_default();
+        let Err(Refusal { reason, remedy }) = self.layout.describe(Controller::Memory) else {
+            return Ok(());
+        };
         Err(Failure {
-            remedy: Some(format!("boot with lsm=landlock,..., or {DELEGATE}")),
+            remedy: Some(format!(
+                "boot with lsm=landlock,..., or give the service a cgroup with the memory controller: {remedy}"
+            )),
             ..failure(
                 FailureKind::Isolation,
                 "limit memory",
