@@ -129,7 +129,7 @@ pub(crate) fn writable_options(order: &Order) -> String {
 }
 
 /// Limits of a zygote that its clones inherit: resource, soft, hard.
-pub(crate) const INHERITED_LIMITS: [(Resource, u64, u64); 7] = [
+pub(crate) const INHERITED_LIMITS: [(Resource, u64, u64); 8] = [
     // Not 0: a handler in `core_pattern` runs even then; exactly 1 stops it.
     (Resource::Core, 1, 1),
     (Resource::Nofile, 4096, 4096),
@@ -138,6 +138,8 @@ pub(crate) const INHERITED_LIMITS: [(Resource, u64, u64); 7] = [
     (Resource::Memlock, 64 * 1024, 64 * 1024),
     (Resource::Msgqueue, 0, 0),
     (Resource::Sigpending, 1024, 1024),
+    // Where the service has none, memory would be laid out in the old way, with less at random.
+    (Resource::Stack, 8 * 1024 * 1024, 64 * 1024 * 1024),
 ];
 
 /// Which limits have no cgroup.

@@ -6,6 +6,7 @@ use std::ptr;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// Ends the process without running anything of the standard library.
 pub(crate) fn exit(code: i32) -> ! {
@@ -47,6 +48,47 @@ pub(crate) fn become_helper() -> io::Result<()> {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
+    Ok(())
+}
+
+/// Gives up what this process could do beside its work, for good.
+///
+/// # Errors
+/// As `capset(2)` and `prctl(2)`.
+pub(crate) fn give_up_privileges() -> io::Result<()> {
+    // An ordinary user may not, and has no use for the set without set-user-id programs.
+    if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        drop_bounding_set(SUPERVISOR_CAPABILITIES)?;
+    }
+    keep_capabilities(SUPERVISOR_CAPABILITIES)?;
+    Ok(rustix::thread::set_no_new_privs(true)?)
+}
+
+/// What a supervisor that is root keeps of its capabilities; one that is not has none. The rest of what it does it may do as the
+/// owner: of its files, and of the user namespaces that it makes.
+const SUPERVISOR_CAPABILITIES: CapabilitySet = CapabilitySet::from_bits_retain(
+    // A runtime directory, a cgroup or an interpreter that belongs to another user.
+    CapabilitySet::DAC_OVERRIDE.bits()
+        // The id maps of its zygotes.
+        | CapabilitySet::SETUID.bits()
+        | CapabilitySet::SETGID.bits()
+        // Hosts that keep user namespaces for those who have it.
+        | CapabilitySet::SYS_ADMIN.bits(),
+);
+
+/// Gives up every capability of this process that is not in `kept`; none can be inherited.
+///
+/// # Errors
+/// As `capset(2)`.
+pub(crate) fn keep_capabilities(kept: CapabilitySet) -> io::Result<()> {
+    let had = rustix::thread::capabilities(None)?;
+    let sets = CapabilitySets {
+        effective: had.effective & kept,
+        permitted: had.permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, sets)?;
+    // The kernel has taken the ambient ones along with the inheritable ones.
     Ok(())
 }
 
@@ -202,12 +244,12 @@ pub(crate) fn raise_loopback() -> io::Result<()> {
     }
 }
 
-/// Takes every capability out of the bounding set of this process.
+/// Takes every capability that is not in `kept` out of the bounding set of this process.
 ///
 /// # Errors
 /// As `prctl(2)`: EPERM.
-pub(crate) fn drop_bounding_set() -> io::Result<()> {
-    for capability in 0..64_u64 {
+pub(crate) fn drop_bounding_set(kept: CapabilitySet) -> io::Result<()> {
+    for capability in (0..64_u64).filter(|capability| kept.bits() >> capability & 1 == 0) {
         // SAFETY: no memory is involved.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
             let error = io::Error::last_os_error();

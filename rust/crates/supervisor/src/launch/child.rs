@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use e2bridge_init::Badness;
 use e2bridge_protocol::socket;
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, RestrictionStatus,
@@ -11,9 +12,7 @@ use landlock::{
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Uid};
-use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, SecureComputingMode, UnshareFlags,
-};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, SecureComputingMode, UnshareFlags};
 
 use super::{Prepared, PreparedCarried, shown, write};
 use crate::message::{At, CloneCommand, CloneReport, Order, PerProcess, Step};
@@ -23,7 +22,8 @@ use crate::sys;
 /// Newest Landlock ABI whose rights have been tried with this set of rules.
 const TRIED_LANDLOCK_ABI: ABI = ABI::V7;
 
-/// Badness of init when memory runs out, of the machine or of the sandbox's group: sandboxes end before the service that owns them,
+/// Least badness of init when memory runs out, of the machine or of the sandbox's group: sandboxes end before the service that owns
+/// them,
 const INIT_BADNESS: i16 = 500;
 /// and the programs of a sandbox before its init.
 const PROGRAM_BADNESS: i16 = 1000;
@@ -46,13 +46,13 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
         Err(step) => CloneReport::Failed(step),
     };
     let sent = socket::send(&status, &report, &[]);
-    let (Ok(()), Some((file, zero))) = (sent, kept) else { sys::exit(1) };
+    let (Ok(()), Some((badness, zero))) = (sent, kept) else { sys::exit(1) };
     drop(status);
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
         embedded_javascript: e2bridge_worker::serve_javascript,
         zero,
-        badness: Some(e2bridge_init::Badness { file, init: INIT_BADNESS, programs: PROGRAM_BADNESS }),
+        badness: Some(badness),
         watched_memory: order.per_process.map(|bounds| bounds.memory),
     })
 }
@@ -61,8 +61,8 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
 struct Confined {
     /// In force; 0 = the kernel has no Landlock.
     landlock_abi: u32,
-    /// Its `oom_score_adj`.
-    badness: OwnedFd,
+    /// As it is in force.
+    badness: Badness,
     /// `/dev/zero`.
     zero: OwnedFd,
 }
@@ -73,7 +73,7 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
     };
     rustix::thread::set_name(c"e2b-init").at("set name")?;
     // While this process still owns its files in /proc.
-    let badness = write("/proc/self/oom_score_adj", &INIT_BADNESS.to_string())?;
+    let badness = set_badness()?;
     // Now that it is in its cgroups, they become the root of what it sees.
     sys::unshare(UnshareFlags::NEWCGROUP).at("make cgroup namespace")?;
     let (group, user) = (Gid::from_raw(USER_ID), Uid::from_raw(USER_ID));
@@ -88,6 +88,15 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
     drop_privileges()?;
     check()?;
     Ok(Confined { landlock_abi, badness, zero })
+}
+
+/// Not below what it is already: the kernel forbids that where the service was given it by somebody with more rights (a pod without
+/// guaranteed memory has 1000).
+fn set_badness() -> Result<Badness, Step> {
+    let path = "/proc/self/oom_score_adj";
+    let inherited = std::fs::read_to_string(path).about("read", path)?.trim().parse().unwrap_or(0);
+    let init = INIT_BADNESS.max(inherited);
+    Ok(Badness { file: write(path, &init.to_string())?, init, programs: PROGRAM_BADNESS })
 }
 
 fn mount_file_systems(prepared: &Prepared, order: &Order) -> Result<(), Step> {
@@ -203,10 +212,8 @@ fn drop_privileges() -> Result<(), Step> {
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
     rustix::thread::set_capabilities_secure_bits(bits).at("lock secure bits")?;
-    sys::drop_bounding_set().at("drop bounding set")?;
-    let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    rustix::thread::set_capabilities(None, sets).at("drop capabilities")?;
+    sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
+    sys::keep_capabilities(CapabilitySet::empty()).at("drop capabilities")?;
     rustix::thread::clear_ambient_capability_set().at("drop ambient capabilities")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at("set dumpable")
 }

@@ -26,8 +26,9 @@ use self::check::Checks;
 use self::record::{Record, Records};
 use self::sandbox::Sandbox;
 use self::template::{TemplateState, Zygote};
-use crate::failure::{failure, unavailable};
+use crate::failure::{failure, system, unavailable};
 use crate::plan::Identity;
+use crate::sys;
 
 /// Longest time for a zygote to be ready, and for a clone to be confined.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -230,6 +231,7 @@ impl Supervisor {
         if !named {
             return Err(internal("client must be 1 to 64 lower-case letters and digits".to_owned()));
         }
+        sys::give_up_privileges().map_err(|error| system("give up privileges", "capset or prctl", error))?;
         let records = Records::open(&start.runtime_directory)?;
         let identity = records.choose_identity(&start.client)?;
         let own = Own::read();

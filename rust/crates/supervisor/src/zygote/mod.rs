@@ -11,7 +11,7 @@ use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::Template;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Rlimit, Signal};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use crate::launch::{self, parent::Networks};
 use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
@@ -91,10 +91,23 @@ impl Zygote {
         }
         rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
         seccomp::Filters::new(self.per_process_memory)?.install()?;
+        self.keep_what_cloning_needs()?;
         sys::forget_children();
         sys::trim_heap();
         socket::send(socket, &ZygoteReply::Ready, &[]).at("send")?;
         Ok((prepared, networks))
+    }
+
+    /// Gives up all capabilities over its namespaces but those that a clone takes. (The clone has all of them over its own.)
+    fn keep_what_cloning_needs(&self) -> Result<(), Step> {
+        // A network namespace, its loopback, and the way back.
+        let mut kept = CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
+        if self.identity.dedicated() {
+            // Id maps with other ids than its own.
+            kept |= CapabilitySet::SETUID | CapabilitySet::SETGID;
+        }
+        sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
+        sys::keep_capabilities(kept).at("drop capabilities")
     }
 
     /// Dies with the supervisor. (That its socket ends then is the second way to notice.)

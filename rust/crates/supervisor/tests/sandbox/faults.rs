@@ -64,7 +64,6 @@ fn each_step_is_named_with_its_error() {
         ("sethostname", 1, libc::EPERM, "set host name"),
         ("setsid", 1, libc::EPERM, "make session"),
         ("landlock_restrict_self", 1, libc::E2BIG, "landlock"),
-        ("capset", 1, libc::EPERM, "drop capabilities"),
     ];
     for (call, when, errno, stage) in steps {
         // The supervisor's own session is of no consequence, nor is a network that could not be made ahead.

@@ -5,7 +5,7 @@ use std::fs;
 
 use e2bridge_protocol::supervisor::{Mechanism, Template};
 
-use crate::support::{Engine, dedicated_ids, privileged, subordinate_ids};
+use crate::support::{Engine, Options, dedicated_ids, privileged, skip, subordinate_ids};
 
 const KINDS: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
 
@@ -147,6 +147,28 @@ fn each_sandbox_has_its_own_name_and_session() {
     // When memory runs out the kernel takes programs first, and init before the service outside.
     assert_eq!(sandbox.print("cat /proc/1/oom_score_adj /proc/self/oom_score_adj"), "500\n1000");
     assert_ne!(sandbox.shell("echo 0 > /proc/self/oom_score_adj").exit.exit_code, Some(0));
+}
+
+#[test]
+fn a_service_that_is_expendable_has_sandboxes_that_are_no_less_so() {
+    let wrapper = ["/bin/sh", "-c", "echo 800 >/proc/self/oom_score_adj && exec \"$0\""].map(str::to_owned);
+    let engine = Engine::with(Options { wrapper: wrapper.into(), ..Options::default() }).unwrap();
+    let sandbox = engine.create(Template::Base);
+    assert_eq!(sandbox.print("cat /proc/1/oom_score_adj /proc/self/oom_score_adj"), "800\n1000");
+}
+
+#[test]
+fn landlock_closes_what_the_mounts_leave_open() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    if sandbox.created.posture.landlock_abi == 0 {
+        return skip("this kernel has no Landlock");
+    }
+    // /proc is mounted for writing, and its files are the process's own.
+    for file in ["comm", "oom_score_adj", "clear_refs", "timerslack_ns"] {
+        let output = sandbox.shell(&format!("test -w /proc/self/{file} && echo 0 >/proc/self/{file}"));
+        assert!(output.stderr.contains("ermission denied"), "{file}: {output:?}");
+    }
 }
 
 #[test]
