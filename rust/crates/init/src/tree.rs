@@ -214,8 +214,7 @@ impl Processes {
         let length = read_file(&self.directory, pid, "statm", &mut text)?;
         let mut fields = text[..length].split(|&byte| byte == b' ').skip(1).map(number);
         let (resident, shared) = (fields.next()??, fields.next()??);
-        let page = u64::try_from(rustix::param::page_size()).ok()?;
-        Some(u64::try_from(resident - shared).unwrap_or(0) * page)
+        Some(u64::try_from(resident - shared).unwrap_or(0) * sys::page_size())
     }
 
     /// The same, each page divided among those who share it. A process may have closed itself to this look.
