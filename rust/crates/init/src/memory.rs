@@ -41,10 +41,15 @@ impl MemoryWatch {
         }
         let total = total(&uses, files);
         let left = self.limit.saturating_sub(total);
-        self.next = Instant::now() + Duration::from_millis((left / RATE).clamp(BETWEEN.0, BETWEEN.1));
+        self.next = Instant::now() + pause(left);
         let most = uses.into_iter().max_by_key(|(_, bytes)| *bytes);
         most.filter(|_| total > self.limit).map(|(top, _)| top)
     }
+}
+
+/// How long to wait with that many bytes left.
+fn pause(left: u64) -> Duration {
+    Duration::from_millis((left / RATE).clamp(BETWEEN.0, BETWEEN.1))
 }
 
 /// Bytes of each tree below process 1.
@@ -96,11 +101,8 @@ mod tests {
 
     #[test]
     fn the_next_look_comes_the_sooner_the_less_is_left() {
-        let mut processes = Processes::open().unwrap();
-        let mut wide = MemoryWatch::new(u64::MAX);
-        assert_eq!(wide.look(&mut processes), None);
-        let mut narrow = MemoryWatch::new(0);
-        narrow.look(&mut processes);
-        assert!(narrow.next < wide.next);
+        assert_eq!(pause(0), Duration::from_millis(5));
+        assert_eq!(pause(64 << 20), Duration::from_millis(16));
+        assert_eq!(pause(u64::MAX), Duration::from_millis(100));
     }
 }

@@ -78,6 +78,11 @@ impl Identity {
         }
     }
 
+    /// Whether the id maps are written by `newuidmap` and `newgidmap`.
+    pub(crate) fn by_helpers(self) -> bool {
+        matches!(self, Self::Dedicated { writer: MapWriter::Helpers, .. })
+    }
+
     /// Whether each sandbox has an id that owns nothing.
     pub(crate) fn dedicated(self) -> bool {
         matches!(self, Self::Dedicated { .. })

@@ -51,17 +51,18 @@ pub(crate) fn become_helper() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up what this process could do beside its work, for good.
+/// Gives up what this process could do beside its work, for good. With `helpers` it can still start set-user-id programs, as
+/// `newuidmap` is one.
 ///
 /// # Errors
 /// As `capset(2)` and `prctl(2)`.
-pub(crate) fn give_up_privileges() -> io::Result<()> {
+pub(crate) fn give_up_privileges(helpers: bool) -> io::Result<()> {
     // An ordinary user may not, and has no use for the set without set-user-id programs.
     if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
         drop_bounding_set(SUPERVISOR_CAPABILITIES)?;
     }
     keep_capabilities(SUPERVISOR_CAPABILITIES)?;
-    Ok(rustix::thread::set_no_new_privs(true)?)
+    if helpers { Ok(()) } else { Ok(rustix::thread::set_no_new_privs(true)?) }
 }
 
 /// What a supervisor that is root keeps of its capabilities; one that is not has none. The rest of what it does it may do as the

@@ -231,9 +231,10 @@ impl Supervisor {
         if !named {
             return Err(internal("client must be 1 to 64 lower-case letters and digits".to_owned()));
         }
-        sys::give_up_privileges().map_err(|error| system("give up privileges", "capset or prctl", error))?;
         let records = Records::open(&start.runtime_directory)?;
         let identity = records.choose_identity(&start.client)?;
+        sys::give_up_privileges(identity.by_helpers())
+            .map_err(|error| system("give up privileges", "capset or prctl", error))?;
         let own = Own::read();
         let record = records.write(&start.client, identity, own.directories(&start.client))?;
         let layout = Layout::make(&own, &start.client);

@@ -242,7 +242,7 @@ impl Supervisor {
     fn fall_back_to_own_ids(&mut self) -> bool {
         let none_yet = self.zygotes.is_empty();
         let Ok(client) = self.client() else { return false };
-        let granted = matches!(client.identity, Identity::Dedicated { writer: MapWriter::Helpers, .. });
+        let granted = client.identity.by_helpers();
         if granted && none_yet {
             client.identity = own_identity();
             client.last_id = client.identity.sandbox_ids().end;
