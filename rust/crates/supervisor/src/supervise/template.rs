@@ -242,12 +242,13 @@ impl Supervisor {
     fn fall_back_to_own_ids(&mut self) -> bool {
         let none_yet = self.zygotes.is_empty();
         let Ok(client) = self.client() else { return false };
-        let granted = client.identity.by_helpers();
-        if granted && none_yet {
+        // Without the helpers nothing of it needs set-user-id programs.
+        let falls_back = client.identity.by_helpers() && none_yet && sys::give_up_privileges(false).is_ok();
+        if falls_back {
             client.identity = own_identity();
             client.last_id = client.identity.sandbox_ids().end;
         }
-        granted && none_yet
+        falls_back
     }
 
     fn forget(&mut self, zygote: &Zygote) {
