@@ -104,6 +104,8 @@ struct Settings {
     userns_clone_off: bool,
     /// `kernel.apparmor_restrict_unprivileged_userns` (Ubuntu) is 1.
     apparmor_restricts: bool,
+    /// The AppArmor profile that this process is under.
+    profile: Option<String>,
     /// Kinds of namespaces of which the limit is 0.
     no_namespaces: Vec<&'static str>,
     /// This process is under a filter of a container.
@@ -119,6 +121,10 @@ impl Settings {
         Self {
             userns_clone_off: is("/proc/sys/kernel/unprivileged_userns_clone", "0"),
             apparmor_restricts: is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+            profile: ["/proc/self/attr/apparmor/current", "/proc/self/attr/current"]
+                .into_iter()
+                .find_map(value)
+                .and_then(|label| profile(&label)),
             no_namespaces: ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup"]
                 .into_iter()
                 .filter(|kind| is(&format!("/proc/sys/user/max_{kind}_namespaces"), "0"))
@@ -129,10 +135,23 @@ impl Settings {
     }
 }
 
+/// The name in a label like `docker-default (enforce)`; other modules' labels have no mode, and other modes refuse nothing.
+fn profile(label: &str) -> Option<String> {
+    label.strip_suffix(" (enforce)").map(str::to_owned)
+}
+
 /// Why the kernel refuses a step, and what would make it accept it.
 fn cause(step: &Step, settings: &Settings) -> (Option<String>, Option<String>) {
     let known = |cause: &str, remedy: &str| (Some(cause.to_owned()), Some(remedy.to_owned()));
     let denied = matches!(step.errno, libc::EPERM | libc::EACCES);
+    // AppArmor answers EACCES, where a lack of capabilities, a filter and the kernel's own rules about mounts and namespaces are EPERM.
+    if let Some(profile) = settings.profile.as_ref().filter(|_| step.errno == libc::EACCES) {
+        return known(
+            &format!("the AppArmor profile {profile}, which this process is under, refuses it"),
+            "start the container with --security-opt apparmor=unconfined, or add the rules userns, mount, umount and pivot_root to \
+             the profile",
+        );
+    }
     match step.stage.as_str() {
         "clone zygote" | "clone sandbox" | "make network namespace" | "make cgroup namespace"
             if step.errno == libc::ENOSPC =>
@@ -215,6 +234,18 @@ mod tests {
         assert_eq!(explain(&step("bind", libc::ENOENT)).kind, FailureKind::Isolation);
         let error = io::Error::from_raw_os_error(libc::ESRCH);
         assert_eq!(system("attach cgroup", "x", error).kind, FailureKind::Unavailable);
+    }
+
+    #[test]
+    fn an_apparmor_profile_is_blamed_for_what_it_answers() {
+        assert_eq!(profile("docker-default (enforce)").as_deref(), Some("docker-default"));
+        assert_eq!((profile("unconfined"), profile("learning (complain)"), profile("")), (None, None, None));
+        let confined = Settings { profile: Some("docker-default".to_owned()), ..Settings::default() };
+        let (reason, remedy) = cause(&step("mount proc", libc::EACCES), &confined);
+        assert!(reason.unwrap().contains("profile docker-default"));
+        assert!(remedy.unwrap().contains("apparmor=unconfined"));
+        let (_, remedy) = cause(&step("mount proc", libc::EPERM), &confined);
+        assert!(remedy.unwrap().contains("systempaths=unconfined"));
     }
 
     #[test]

@@ -18,9 +18,13 @@ fn on_host(unshare: &[&str], line: &str) -> Option<Result<Engine, Failure>> {
     Some(Engine::with(Options { wrapper, ..Options::default() }))
 }
 
-/// What a supervisor on such a host says to a create; a check must agree.
+/// What a supervisor on such a host says to a create.
 fn refusal(unshare: &[&str], line: &str) -> Option<Failure> {
-    let mut engine = on_host(unshare, line)?.unwrap();
+    Some(refused(on_host(unshare, line)?.unwrap()))
+}
+
+/// What a supervisor says to a create that must fail; a check must agree, and nothing may be left.
+pub(crate) fn refused(mut engine: Engine) -> Failure {
     let failure = engine.try_create(Template::Base, LIMITS).unwrap_err();
     let checked = engine.check();
     assert_eq!(checked.posture, None);
@@ -29,7 +33,7 @@ fn refusal(unshare: &[&str], line: &str) -> Option<Failure> {
     assert_eq!(sandbox.remedy, failure.remedy);
     engine.close();
     assert!(engine.records().is_empty() && engine.cgroups().is_empty());
-    Some(failure)
+    failure
 }
 
 const ORDINARY: [&str; 4] = ["--user", "--map-user=1000", "--map-group=1000", "--keep-caps"];

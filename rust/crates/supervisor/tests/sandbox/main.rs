@@ -13,6 +13,8 @@ mod life;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod machines;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod posture;

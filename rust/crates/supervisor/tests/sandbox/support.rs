@@ -17,8 +17,16 @@ use e2bridge_protocol::supervisor::{
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for an answer, seconds.
+const PATIENCE: u64 = 30;
+/// Longest time for a program, seconds.
+const PROGRAM_PATIENCE: u64 = 20;
+
+/// Time to wait, on a machine that is as many times slower than usual as `E2B_TEST_SLOWNESS` says.
+fn patience(seconds: u64) -> Duration {
+    let slowness = std::env::var("E2B_TEST_SLOWNESS").map_or(1, |text| text.parse().unwrap());
+    Duration::from_secs(seconds * slowness)
+}
 
 /// Small limits that everything in these tests fits into.
 pub(crate) const LIMITS: Limits = Limits {
@@ -144,7 +152,7 @@ pub(crate) fn ask_later(library: &OwnedFd, request: &SupervisorRequest, fd: Opti
 }
 
 pub(crate) fn wait(reply: OwnedFd) -> Option<SupervisorReply> {
-    assert!(readable(&reply, PATIENCE), "no reply");
+    assert!(readable(&reply, patience(PATIENCE)), "no reply");
     socket::recv(&reply).unwrap().map(|(reply, _)| reply)
 }
 
@@ -242,7 +250,7 @@ impl Engine {
     }
 
     pub(crate) fn wait_for_end(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience(PATIENCE);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let mut said = String::new();
@@ -365,7 +373,7 @@ impl Sandbox {
             program: Program::Exec { argv: argv.iter().map(|&text| text.to_owned()).collect() },
             env: vec!["PATH=/usr/bin:/bin".to_owned(), "HOME=/home/user".to_owned()],
             cwd: "/home/user".to_owned(),
-            timeout_ms: Some(20_000),
+            timeout_ms: Some(u64::try_from(patience(PROGRAM_PATIENCE).as_millis()).unwrap()),
             capture: true,
             worker: false,
         });
@@ -374,7 +382,7 @@ impl Sandbox {
         drop((far, out_write, err_write));
         let (stdout, stderr) = (reader(out_read), reader(err_read));
         let exit = loop {
-            assert!(readable(&channel, PATIENCE), "the program does not end");
+            assert!(readable(&channel, patience(PATIENCE)), "the program does not end");
             match socket::recv(&channel).unwrap().expect("init ended").0 {
                 InitEvent::Started { .. } => {}
                 InitEvent::Exited(exit) => break exit,
@@ -397,7 +405,7 @@ impl Sandbox {
         });
         socket::send(&self.control, &spawn, &[far.as_fd()]).unwrap();
         drop(far);
-        assert!(readable(&channel, PATIENCE));
+        assert!(readable(&channel, patience(PATIENCE)));
         let event = socket::recv::<InitEvent>(&channel).unwrap().expect("init ended").0;
         assert!(matches!(event, InitEvent::Started { .. }), "{event:?}");
         channel
@@ -407,7 +415,7 @@ impl Sandbox {
         let (channel, far) = socket::seqpacket_pair().unwrap();
         socket::send(&self.control, &InitRequest::Statistics, &[far.as_fd()]).ok()?;
         drop(far);
-        assert!(readable(&channel, PATIENCE));
+        assert!(readable(&channel, patience(PATIENCE)));
         match socket::recv(&channel).unwrap()?.0 {
             InitEvent::Statistics(statistics) => Some(statistics),
             other => panic!("{other:?}"),
