@@ -18,13 +18,13 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** What is there on the machine: processes, control groups, descriptors, threads, files. */
-final class Census {
+public final class Census {
     private static final Pattern ENGINE = Pattern.compile("e2bridge-[a-z0-9]+");
 
     private Census() {}
 
     /** {@return the descendants of a process: number to start time, which together never repeat} */
-    static Map<Long, String> descendants(long ancestor) {
+    public static Map<Long, String> descendants(long ancestor) {
         Map<Long, Long> parents = new HashMap<>();
         Map<Long, String> starts = new HashMap<>();
         try (Stream<Path> processes = Files.list(Path.of("/proc"))) {
@@ -53,7 +53,7 @@ final class Census {
     }
 
     /** {@return those of the processes that are still there, zombies of others' included} */
-    static Set<Long> alive(Map<Long, String> processes) {
+    public static Set<Long> alive(Map<Long, String> processes) {
         Set<Long> alive = new TreeSet<>();
         processes.forEach((pid, start) -> {
             String[] fields = stat(Path.of("/proc", pid.toString()));
@@ -62,6 +62,52 @@ final class Census {
             }
         });
         return alive;
+    }
+
+    /** {@return every process of the machine} */
+    public static Set<Long> processes() {
+        try (Stream<Path> entries = Files.list(Path.of("/proc"))) {
+            Set<Long> found = new TreeSet<>();
+            entries.map(path -> path.getFileName().toString()).filter(name -> name.matches("\\d+")).map(Long::valueOf).forEach(found::add);
+            return found;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** {@return true when the process has ended and its parent has not taken note} */
+    public static boolean zombie(long pid) {
+        String[] fields = stat(Path.of("/proc", Long.toString(pid)));
+        return fields == null || fields[0].equals("Z");
+    }
+
+    /** {@return the parent of a process; -1 when it is gone} */
+    public static long parent(long pid) {
+        String[] fields = stat(Path.of("/proc", Long.toString(pid)));
+        return fields == null ? -1 : Long.parseLong(fields[1]);
+    }
+
+    /** {@return the file that a process executes; empty when it is gone or has none} */
+    public static String program(long pid) {
+        try {
+            return Files.readSymbolicLink(Path.of("/proc", Long.toString(pid), "exe")).toString();
+        } catch (IOException gone) {
+            return "";
+        }
+    }
+
+    /** {@return the host's user id that a process has; -1 when it is gone} */
+    public static long user(long pid) {
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc", Long.toString(pid), "status"))) {
+                if (line.startsWith("Uid:")) {
+                    return Long.parseLong(line.split("\\s+")[1]);
+                }
+            }
+        } catch (IOException gone) {
+            // Nobody's, then.
+        }
+        return -1;
     }
 
     /** The fields of stat after the name; null when the process is gone. */
@@ -75,7 +121,7 @@ final class Census {
     }
 
     /** {@return the names of the engines that put the processes into control groups} Other engines may run on the machine. */
-    static Set<String> engines(Map<Long, String> processes) {
+    public static Set<String> engines(Map<Long, String> processes) {
         Set<String> names = new TreeSet<>();
         for (long pid : processes.keySet()) {
             try {
@@ -91,7 +137,7 @@ final class Census {
     }
 
     /** {@return the control groups of the engines} */
-    static Set<String> controlGroups(Set<String> engines) {
+    public static Set<String> controlGroups(Set<String> engines) {
         Set<String> groups = new TreeSet<>();
         Path root = Path.of("/sys/fs/cgroup");
         if (Files.isDirectory(root)) {
@@ -114,7 +160,7 @@ final class Census {
     }
 
     /** {@return open descriptors of this JVM} */
-    static int descriptors() {
+    public static int descriptors() {
         try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
             return (int) descriptors.count();
         } catch (IOException e) {
@@ -123,7 +169,7 @@ final class Census {
     }
 
     /** {@return threads of this JVM as the kernel counts them} */
-    static int threads() {
+    public static int threads() {
         try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
             return (int) threads.count();
         } catch (IOException e) {
@@ -132,7 +178,7 @@ final class Census {
     }
 
     /** {@return files that bear the name of one of the engines, where such files may be} */
-    static Set<String> files(Set<String> engines) {
+    public static Set<String> files(Set<String> engines) {
         Set<String> names = new TreeSet<>();
         Set<String> directories = new TreeSet<>(List.of(System.getProperty("java.io.tmpdir"), "/tmp", "/dev/shm", "/run", "/run/e2bridge"));
         String runtime = System.getenv("XDG_RUNTIME_DIR");
@@ -155,7 +201,7 @@ final class Census {
     }
 
     /** {@return true when the condition came true in time} */
-    static boolean within(long milliseconds, BooleanSupplier condition) throws InterruptedException {
+    public static boolean within(long milliseconds, BooleanSupplier condition) throws InterruptedException {
         long end = System.nanoTime() + milliseconds * 1_000_000;
         while (!condition.getAsBoolean()) {
             if (System.nanoTime() > end) {

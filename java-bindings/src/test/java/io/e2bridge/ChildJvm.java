@@ -51,6 +51,13 @@ public final class ChildJvm {
         return this;
     }
 
+    /** {@return options that let a child start children of its own through this class} */
+    public static String[] properties() {
+        return new String[] {
+            "-De2bridge.test.classes=" + CLASSES, "-De2bridge.test.testClasses=" + TEST_CLASSES, "-De2bridge.test.root=" + ROOT
+        };
+    }
+
     /** {@return the jars of Jackson} */
     public static List<Path> jackson() {
         try {
