@@ -123,9 +123,14 @@ pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
 /// The message in the bytes.
 ///
 /// # Errors
-/// `InvalidData` when they are not one.
+/// `InvalidData` when they are not one message and nothing else.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
-    postcard::from_bytes(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => Err(invalid(format!("{} bytes behind the message", rest.len()))),
+        Err(error) => Err(invalid(error.to_string())),
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +158,10 @@ mod tests {
     fn the_end_is_none_and_rubbish_is_an_error() {
         let (left, right) = seqpacket_pair().unwrap();
         send_bytes(&left, &[0xff; 20], &[]).unwrap();
+        assert_eq!(recv::<(String, u64)>(&right).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let mut more = encode(&("hello".to_owned(), 7_u64)).unwrap();
+        more.push(0);
+        send_bytes(&left, &more, &[]).unwrap();
         assert_eq!(recv::<(String, u64)>(&right).unwrap_err().kind(), io::ErrorKind::InvalidData);
         drop(left);
         assert!(recv::<(String, u64)>(&right).unwrap().is_none());
