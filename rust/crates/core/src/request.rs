@@ -445,7 +445,7 @@ impl DeployTemplate {
             Some(env) => env
                 .iter()
                 .map(|(key, value)| {
-                    let argument = format!("configuration.env.{key}");
+                    let argument = member("configuration.env", key);
                     check_variable_name(&argument, key)?;
                     let text = value.as_str().ok_or_else(|| {
                         Error::invalid(&argument, format!("must be a string, got {}", kind(value)))
@@ -724,6 +724,12 @@ pub fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
+}
+
+/// The argument name of a member of an object; its key may be anything, so it is escaped and cut after 64 characters.
+pub fn member(parent: &str, key: &str) -> String {
+    let cut = if key.chars().nth(64).is_some() { "…" } else { "" };
+    format!("{parent}.{}{cut}", key.chars().take(64).flat_map(char::escape_debug).collect::<String>())
 }
 
 /// `text` in quotes, escaped, cut after 64 characters.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use e2bridge_core::request::{kind, parse_object, quote};
+use e2bridge_core::request::{kind, member, parse_object, quote};
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_local::{Config as LocalConfig, Isolation};
 use serde_json::{Map, Value};
@@ -59,7 +59,7 @@ fn parse_with(text: Option<&str>, variable: Option<&str>) -> Result<Config> {
     let object = parse_object("config", text)?.unwrap_or_default();
     if let Some(unknown) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(Error::invalid(
-            &format!("config.{unknown}"),
+            &member("config", unknown),
             format!("unknown key; known are {}", KEYS.join(", ")),
         ));
     }
