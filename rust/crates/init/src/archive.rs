@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 
 mod export;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod import;
 
 /// Size of a block of a tar archive.

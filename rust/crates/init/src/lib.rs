@@ -29,6 +29,13 @@ mod statistics;
 mod sys;
 mod tree;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    //! What the fuzz targets call.
+
+    pub use crate::archive::fuzzing::{FoundEntry, read_archive};
+}
+
 /// What the init of a sandbox is started with.
 pub struct InitOptions {
     /// The far end of the library's control socket (`SOCK_SEQPACKET`). When it closes, init exits and takes the sandbox along.

@@ -246,6 +246,24 @@ impl<'a> Transfer<'a> {
     }
 }
 
+/// What a file comes to whose bytes and answer a fuzz target has made.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn receive_over(
+    sandbox: &Sandbox,
+    interrupt: &Interrupt<'_>,
+    channel: OwnedFd,
+    data: OwnedFd,
+) -> Result<(Vec<u8>, Done)> {
+    let mut transfer = Transfer { sandbox, interrupt, channel, data };
+    let mut content = Vec::new();
+    let refused = |stage: &str, errno| path_error("path", "/data/x", stage, errno, MAX_FILE_BYTES as u64);
+    let done = transfer.receive(&refused, &mut |piece| {
+        content.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok((content, done))
+}
+
 /// A [`Transfer`] as a writer; keeps the typed error that the writer's own cannot carry.
 struct Sink<'a, 'b> {
     transfer: &'a mut Transfer<'b>,

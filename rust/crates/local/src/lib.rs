@@ -11,6 +11,8 @@ use e2bridge_core::Result;
 
 use crate::engine::Engine;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod templates;
 
 mod agent;

@@ -94,6 +94,16 @@ impl Supervisor {
         Ok(supervisor)
     }
 
+    /// One that never answers, for sandboxes whose init is a fuzz target; not to be dropped, for that would end this process.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn stand_in() -> io::Result<Self> {
+        let own = rustix::process::getpid();
+        let pidfd = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty())?;
+        let (socket, _) = socket::seqpacket_pair()?;
+        let started = Started { pid: 0, swept: 0 };
+        Ok(Self { socket, pidfd, pid: 0, started, dead: AtomicBool::new(false) })
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
@@ -318,7 +328,7 @@ pub(crate) fn unexpected(request: &str, reply: &SupervisorReply) -> Error {
 }
 
 /// The error for what the supervisor could not do.
-fn failed(failure: Failure) -> Error {
+pub(crate) fn failed(failure: Failure) -> Error {
     let code = match failure.kind {
         FailureKind::Isolation => Code::IsolationUnavailable,
         FailureKind::MissingInterpreter => Code::Unsupported,

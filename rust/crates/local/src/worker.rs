@@ -670,6 +670,19 @@ impl Reply {
     }
 }
 
+/// The reply that comes over a socket, if it is one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_reply(socket: impl AsFd) -> Option<Box<WorkerReply>> {
+    let mut reply = Reply::default();
+    loop {
+        match reply.receive(&socket) {
+            Received::Part => {}
+            Received::Whole(reply) => return Some(reply),
+            Received::Garbled | Received::End => return None,
+        }
+    }
+}
+
 /// How a worker ended, in words.
 pub(crate) fn exit_words(exit: &Exit) -> String {
     match (exit.exit_code, exit.signal) {

@@ -66,7 +66,7 @@ impl Read for In<'_> {
 // ---- Reading
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     File,
     Directory,
     Symlink,
@@ -74,14 +74,14 @@ enum Kind {
 
 /// One entry, its name and target checked for what they may be anywhere.
 #[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    kind: Kind,
+pub(super) struct Entry {
+    pub(super) kind: Kind,
     /// Relative, without empty, `.` and `..` components.
-    path: Vec<u8>,
+    pub(super) path: Vec<u8>,
     /// Of a symbolic link.
-    target: Vec<u8>,
+    pub(super) target: Vec<u8>,
     size: u64,
-    mode: u32,
+    pub(super) mode: u32,
     mtime: u64,
 }
 
@@ -262,7 +262,9 @@ fn entry(kind: EntryType, header: &Header, size: u64, extensions: Extensions) ->
         _ if extensions.target.is_some() => return Err(refused("link target of what is no link")),
         _ => Vec::new(),
     };
-    let size = extensions.size.unwrap_or(size);
+    if extensions.size.is_some_and(|other| other != size) {
+        return Err(refused("two sizes of one entry"));
+    }
     if kind != Kind::File && size != 0 {
         return Err(refused("content of what is no file"));
     }
@@ -325,6 +327,25 @@ fn decimal<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// All entries with their content, as `import` goes through them.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_all(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Failure> {
+    let mut reader = Reader::new(bytes);
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next()? {
+        let mut content = Vec::new();
+        let mut buffer = [0; 100];
+        while (content.len() as u64) < entry.size {
+            let left = usize::try_from(entry.size - content.len() as u64).unwrap_or(usize::MAX);
+            let length = reader.content(&mut buffer[..left.min(100)])?;
+            content.extend_from_slice(&buffer[..length]);
+        }
+        reader.padding(entry.size)?;
+        entries.push((entry, content));
+    }
+    Ok(entries)
 }
 
 // ---- Writing
@@ -531,6 +552,7 @@ fn times(seconds: u64) -> Timestamps {
 
 #[cfg(test)]
 mod tests {
+    use super::read_all as read;
     use super::*;
 
     fn header(kind: u8, name: &[u8], size: u64) -> Header {
@@ -549,24 +571,6 @@ mod tests {
         bytes.extend_from_slice(content);
         bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
         bytes
-    }
-
-    /// All entries with their content, as `import` goes through them.
-    fn read(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Failure> {
-        let mut reader = Reader::new(bytes);
-        let mut entries = Vec::new();
-        while let Some(entry) = reader.next()? {
-            let mut content = Vec::new();
-            let mut buffer = [0; 100];
-            while (content.len() as u64) < entry.size {
-                let left = usize::try_from(entry.size - content.len() as u64).unwrap_or(usize::MAX);
-                let length = reader.content(&mut buffer[..left.min(100)])?;
-                content.extend_from_slice(&buffer[..length]);
-            }
-            reader.padding(entry.size)?;
-            entries.push((entry, content));
-        }
-        Ok(entries)
     }
 
     fn sample() -> Vec<u8> {
