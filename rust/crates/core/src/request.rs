@@ -1000,6 +1000,16 @@ mod tests {
             (json!({"env": []}), "configuration.env"),
             (json!({"env": {"A": 1}}), "configuration.env.A"),
             (json!({"env": {"1A": "x"}}), "configuration.env.1A"),
+            (json!({"env": {"": "x"}}), "configuration.env."),
+            (json!({"env": {"A=B": "x"}}), "configuration.env.A=B"),
+            (json!({"env": {"A\0B": "x"}}), "configuration.env.A\\0B"),
+            (json!({"env": {"A\n": "x"}}), "configuration.env.A\\n"),
+            (json!({"env": {"Ä": "x"}}), "configuration.env.Ä"),
+            (json!({"env": {"A-B": "x"}}), "configuration.env.A-B"),
+            (json!({"env": {"BASH_FUNC_x%%": "() { :; }"}}), "configuration.env.BASH_FUNC_x%%"),
+            (json!({"env": {"A": "x\0y"}}), "configuration.env.A"),
+            (json!({"env": {"A": null}}), "configuration.env.A"),
+            (json!({"start_command": "a\0b"}), "configuration.start_command"),
             (json!({"start_command": ""}), "configuration.start_command"),
             (json!({"timeout": 0}), "configuration.timeout"),
             (json!({"metadata": 1}), "configuration.metadata"),
@@ -1007,6 +1017,59 @@ mod tests {
             (json!({"agent": {"agent_type": "kelly"}}), "configuration.agent.symbols"),
         ] {
             assert_eq!(argument_of(DeployTemplate::new("t", "c", object(configuration))).1, argument);
+        }
+    }
+
+    #[test]
+    fn errors_repeat_little_of_what_was_given() {
+        let long = "x".repeat(1 << 20);
+        let mut errors = vec![
+            check_id("sandbox_id", &long).unwrap_err(),
+            check_name("template", &long).unwrap_err(),
+            check_path("path", &long).unwrap_err(),
+            parse_flag("force", Some(&long)).unwrap_err(),
+            parse_object("configuration", Some(&long)).unwrap_err(),
+            StatusFilter::parse(Some(&long)).unwrap_err(),
+            Language::parse(&long).unwrap_err(),
+        ];
+        let env = object(json!({"env": {long.as_str(): "x"}}));
+        errors.push(DeployTemplate::new("t", "c", env).unwrap_err());
+        errors.push(DeployTemplate::new("t", &long, Map::new()).unwrap_err());
+        for error in errors {
+            let document = serde_json::to_string(&error).unwrap();
+            assert!(document.len() < 1_000, "{} bytes: {error}", document.len());
+            assert!(error.argument().is_some_and(|argument| argument.len() < 100), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_128_kib_is_a_limit_by_its_name() {
+        let of =
+            |length: usize| DeployTemplate::new("t", "c", object(json!({"env": {"A": "x".repeat(length)}})));
+        assert_eq!(
+            argument_of(of(MAX_ARGUMENT_BYTES + 1)),
+            (Code::LimitExceeded, "configuration.env.A".into())
+        );
+        // The configuration reaches the instance as a variable, too, and is longer.
+        assert_eq!(argument_of(of(MAX_ARGUMENT_BYTES)), (Code::LimitExceeded, "configuration".into()));
+        assert!(of(MAX_ARGUMENT_BYTES - 20).is_ok());
+    }
+
+    #[test]
+    fn what_looks_like_an_id_or_a_name_is_none() {
+        for id in [
+            "sb_../x", "sb_a/b", "sb_a\0", "\0", "sb_a ", "sb_a\n", "ѕb_abc", "sb_ａ", "sb_a%00", "sb:a",
+            "..", ".",
+        ] {
+            let (code, argument) = argument_of(check_id("sandbox_id", id));
+            assert_eq!((code, argument.as_str()), (Code::NotFound, "sandbox_id"), "{id:?}");
+        }
+        for name in
+            ["..", ".", "a/..", "a\n", "a ", "ａ", "а", "a\u{200b}", "tpl_/x", "_a", "a\\b", "a:b", "a%2fb"]
+        {
+            for result in [check_name("name", name), check_new_template_name("name", name)] {
+                assert_eq!(argument_of(result), (Code::InvalidArgument, "name".into()), "{name:?}");
+            }
         }
     }
 

@@ -309,11 +309,10 @@ impl Sandbox {
             "E2B_SANDBOX=true".to_owned(),
             format!("E2B_SANDBOX_ID={}", self.id),
         ];
-        for (name, value) in self.assignment().iter().flat_map(|assignment| &assignment.env) {
-            let prefix = format!("{name}=");
-            env.retain(|variable| !variable.starts_with(&prefix));
-            env.push(format!("{prefix}{value}"));
-        }
+        // Once per name: ten thousand of them come with every program.
+        let given = self.assignment().map_or(&[][..], |assignment| &assignment.env);
+        env.retain(|variable| !given.iter().any(|(name, _)| variable.split('=').next() == Some(name)));
+        env.extend(given.iter().map(|(name, value)| format!("{name}={value}")));
         env
     }
 

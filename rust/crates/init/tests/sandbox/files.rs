@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2bridge_protocol::init::{InitEvent, InitRequest};
 
-use crate::support::{DISK, Sandbox, deliver, failure, fetch, next_event, sandbox, shell};
+use crate::support::{DISK, Sandbox, deliver, failure, fetch, next_event, own_program, sandbox, shell};
 
 const MAX: u64 = 32 << 20;
 
@@ -183,6 +183,81 @@ fn a_growing_file_ends() {
     }
     growing.kill();
     growing.wait();
+}
+
+#[test]
+fn links_that_flip_meanwhile_lead_where_the_user_may_go_or_nowhere() {
+    let sandbox = sandbox!();
+    sandbox.output("mkdir -p a/b; echo inside > a/b/f; mkfifo fifo; mkdir /tmp/shut; echo shut > /tmp/shut/f; chmod 0 /tmp/shut/f");
+    let flip = sandbox.spawn(shell(
+        "while :; do for t in / /proc/self/root /proc/1/root /proc/1/fd /tmp/shut loop ..; do mv a/b x; ln -s $t a/b; rm a/b; mv x a/b; \
+         mv a y; ln -s $t a; rm a; mv y a; mv a/b/f z; ln -s ~/fifo a/b/f; rm a/b/f; ln -s /dev/zero a/b/f; rm a/b/f; \
+         ln -s /proc/self/mem a/b/f; rm a/b/f; mv z a/b/f; done; done",
+    ));
+    let (mut read_well, mut written) = (0, 0);
+    for _ in 0..200 {
+        match read(&sandbox, "a/b/f", MAX) {
+            Ok(bytes) => {
+                assert!(bytes == b"inside\n" || bytes == b"new", "{}", String::from_utf8_lossy(&bytes));
+                read_well += 1;
+            }
+            Err((stage, errno)) => assert!(
+                [libc::ENOENT, libc::ELOOP, libc::EINVAL, libc::EACCES, libc::ENOTDIR].contains(&errno),
+                "{stage} {errno}"
+            ),
+        }
+        match write(&sandbox, "a/b/f", b"new") {
+            Ok(()) => written += 1,
+            Err((stage, errno)) => assert!(
+                [libc::ENOENT, libc::ELOOP, libc::EINVAL, libc::EACCES, libc::ENOTDIR, libc::EXDEV]
+                    .contains(&errno),
+                "{stage} {errno}"
+            ),
+        }
+    }
+    flip.kill();
+    flip.wait();
+    assert!(read_well + written > 0, "it never met a quiet moment");
+    // Neither beside the file nor where a link led has anything been left half made.
+    assert_eq!(
+        sandbox
+            .output("find / -xdev -name '.e2bridge-*' 2> /dev/null; chmod 600 /tmp/shut/f; cat /tmp/shut/f"),
+        "shut\n"
+    );
+}
+
+#[test]
+fn a_path_of_as_many_levels_as_fit_is_written_or_leaves_nothing() {
+    let sandbox = sandbox!();
+    for levels in [100, 900, 2_040] {
+        let path = format!("{}x", "d/".repeat(levels));
+        match write(&sandbox, &path, b"deep") {
+            Ok(()) => assert_eq!(read(&sandbox, &path, MAX).unwrap(), b"deep"),
+            Err((stage, errno)) => {
+                assert_eq!(errno, libc::EMFILE, "{levels}: {stage}");
+                assert_eq!(sandbox.output("ls -A"), "", "{levels}");
+            }
+        }
+        sandbox.output("rm -rf d");
+    }
+    assert_eq!(errno(write(&sandbox, &format!("{}y", "x/".repeat(2_100)), b"")), libc::ENAMETOOLONG);
+    assert!(sandbox.end());
+}
+
+#[test]
+fn a_lease_on_a_file_is_not_waited_for() {
+    let sandbox = sandbox!();
+    sandbox.output("echo leased > file");
+    let holder = sandbox.spawn(own_program("lease"));
+    sandbox.output("until test -e ready; do sleep 0.01; done");
+    let began = Instant::now();
+    assert_eq!(errno(read(&sandbox, "file", MAX)), libc::EAGAIN);
+    // Another file takes its place.
+    write(&sandbox, "file", b"new").unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(read(&sandbox, "file", MAX).unwrap(), b"new");
+    holder.kill();
+    holder.wait();
 }
 
 #[test]

@@ -510,6 +510,17 @@ pub(crate) fn act() {
                     libc::setsid();
                 }
             },
+            // Holds a lease on a file, so that whoever opens it waits for this program.
+            "lease" => {
+                let file = fs::OpenOptions::new().read(true).write(true).open("file").unwrap();
+                libc::signal(libc::SIGIO, libc::SIG_IGN);
+                assert_eq!(
+                    libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&file), libc::F_SETLEASE, libc::F_WRLCK),
+                    0
+                );
+                fs::write("ready", "").unwrap();
+                libc::sleep(1000);
+            }
             // A zombie main thread with a live one.
             "headless" => {
                 std::thread::spawn(|| {

@@ -303,6 +303,27 @@ fn hostile_archives_are_refused_and_leave_nothing() {
         ("pax sparse", archive(&[pax("GNU.sparse.major", "1"), file(b"opt/x")])),
         ("pax uid", archive(&[pax("uid", "0"), file(b"opt/x")])),
         ("pax parent", archive(&[pax("path", "opt/../../x"), file(b"opt/x")])),
+        ("pax size other than the header's", archive(&[pax("size", "3"), file(b"opt/x")])),
+        ("pax character set", archive(&[pax("hdrcharset", "BINARY"), file(b"opt/x")])),
+        ("xattr of the user", archive(&[pax("LIBARCHIVE.xattr.user.x", "x"), file(b"opt/x")])),
+        (
+            "xattr that is trusted",
+            archive(&[pax("SCHILY.xattr.trusted.overlay.opaque", "y"), file(b"opt/x")]),
+        ),
+        ("file, then a directory over it", archive(&[file(b"opt/x"), raw(b'5', b"opt/x/", b"", b"")])),
+        ("directory, then a file over it", archive(&[raw(b'5', b"opt/x/", b"", b""), file(b"opt/x")])),
+        (
+            "directory, then a link over it",
+            archive(&[raw(b'5', b"opt/x/", b"", b""), raw(b'2', b"opt/x", b"/etc", b"")]),
+        ),
+        (
+            "link out, then a directory through it",
+            archive(&[raw(b'2', b"opt/l", b"/", b""), raw(b'5', b"opt/l/x", b"", b"")]),
+        ),
+        ("device node at a root", archive(&[raw(b'3', b"opt", b"", b"")])),
+        ("link in place of a root", archive(&[raw(b'2', b"opt", b"/etc", b"")])),
+        ("link in place of proc", archive(&[raw(b'2', b"proc", b"/etc", b"")])),
+        ("link in place of dev", archive(&[raw(b'2', b"dev/null", b"/etc/passwd", b"")])),
         ("pax NUL", archive(&[pax("path", "opt/a\0b"), file(b"opt/x")])),
         ("pax negative size", archive(&[pax("size", "-1"), file(b"opt/x")])),
         ("pax huge size", archive(&[pax("size", "99999999999999999999"), file(b"opt/x")])),
@@ -386,6 +407,30 @@ fn what_is_in_order_is_taken() {
     assert_eq!(sandbox.output(&format!("cat /{deep}")), "deep");
     let (_, _, exported) = export(&sandbox, &["/opt"]);
     assert!(archive_names(&exported).contains(&long.into_bytes()));
+}
+
+#[test]
+fn times_beyond_what_a_file_system_has_are_taken_for_what_it_has() {
+    let sandbox = sandbox!();
+    let mut entries = Vec::new();
+    for (name, field) in [
+        ("opt/max", [0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        ("opt/over", [0xff; 12]),
+    ] {
+        let mut header = Header::from_byte_slice(&file(name.as_bytes())[..512]).clone();
+        header.as_old_mut().mtime = field;
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(b"content");
+        bytes.resize(1_024, 0);
+        entries.push(bytes);
+    }
+    let event = import(&sandbox, &archive(&entries));
+    assert!(matches!(event, InitEvent::Done { entries: 2, .. }), "{event:?}");
+    // Whatever came of it comes out again.
+    assert_eq!(export(&sandbox, &["/opt"]).0, 2);
+    assert_eq!(failure(import(&sandbox, &archive(&[pax("mtime", "-1"), file(b"opt/x")]))).1, libc::EINVAL);
+    assert!(sandbox.end());
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod files;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod life;
