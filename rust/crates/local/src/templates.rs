@@ -5,10 +5,13 @@
 //! New archives are written to files without a name, so that nothing of them stays when their writer is killed. Where the file system
 //! has none, they are `.new-*` files that their writer holds locked; the lock of a dead writer is free, which is how the next one who
 //! opens the store knows what to sweep. Readers take no lock: an archive they opened stays whole.
+//!
+//! Somebody may have edited what is in the directory. No link in it is followed, nothing in it is waited for, and what is no
+//! archive of the owner's is a damaged template that can be deleted.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +30,8 @@ use self::new_file::NewFile;
 use self::tree::{Bounds, Origin, refusal};
 
 mod archive;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod new_file;
 #[cfg(test)]
 mod tests;
@@ -405,7 +410,7 @@ impl Templates {
             check_new_template_name("template_name", name)?;
         }
         let path = host_path(file)?;
-        let source = open_regular(&path).map_err(|error| match error.kind() {
+        let source = open_regular(&path, OFlags::empty()).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 Error::not_found("file", format!("file: there is no file {}", shown(&path)))
             }
@@ -490,7 +495,13 @@ impl Templates {
     fn open_archive(&self, name: &str) -> Result<Option<Archive>> {
         let Some(directory) = self.existing()? else { return Ok(None) };
         let path = archive_path(&directory, name);
-        let opened = open_regular(&path).and_then(|file| Archive::open(file, &self.bounds));
+        let opened = open_regular(&path, OFlags::NOFOLLOW).and_then(|file| {
+            let found = file.metadata()?;
+            match intruder(&found) {
+                Some(how) => Err(io::Error::new(io::ErrorKind::InvalidInput, how)),
+                None => Archive::open(file, &self.bounds),
+            }
+        });
         match opened {
             Ok(archive) if archive.manifest.template_name == name => Ok(Some(archive)),
             Ok(archive) => {
@@ -499,6 +510,7 @@ impl Templates {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(match refusal(&error) {
                 Some(refusal) => damaged(name, &refusal.to_string()),
+                None if error.kind() == io::ErrorKind::InvalidInput => damaged(name, &error.to_string()),
                 None => failed(&format!("open {}", shown(&path)), &error),
             }),
         }
@@ -538,26 +550,24 @@ impl Templates {
     /// The directory, if it was made already and can be trusted.
     fn existing(&self) -> Result<Option<PathBuf>> {
         let Some(directory) = &self.directory else { return Ok(None) };
-        let found = match fs::metadata(directory) {
+        let found = match fs::symlink_metadata(directory) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(&format!("stat {}", shown(directory)), &error)),
         };
         if !found.is_dir() {
-            return Err(Error::new(Code::Unavailable, format!("{} is not a directory", shown(directory))));
-        }
-        let user = rustix::process::geteuid().as_raw();
-        if found.uid() != user || found.mode() & 0o022 != 0 {
             return Err(Error::new(
-                Code::PermissionDenied,
+                Code::Unavailable,
                 format!(
-                    "{} must belong to user {user} and be writable by nobody else; it belongs to {} and has mode {:o}",
-                    shown(directory),
-                    found.uid(),
-                    found.mode() & 0o7777
+                    "{} is not a directory; to keep templates elsewhere set E2BConfig.dataDirectory",
+                    shown(directory)
                 ),
             )
             .with("path", shown(directory)));
+        }
+        if let Some(how) = intruder(&found) {
+            return Err(Error::new(Code::PermissionDenied, format!("{} {how}", shown(directory)))
+                .with("path", shown(directory)));
         }
         Ok(Some(directory.clone()))
     }
@@ -641,13 +651,10 @@ fn archive_path(directory: &Path, name: &str) -> PathBuf {
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(LOCK);
     let wrong = |error: &io::Error| failed(&format!("lock {}", shown(&path)), error);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| wrong(&error))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .map_err(|errno| wrong(&errno.into()))?;
     let begun = Instant::now();
     loop {
         match file.try_lock() {
@@ -674,7 +681,7 @@ fn sweep(directory: &Path) -> Result<()> {
             continue;
         }
         let path = entry.path();
-        let dead = open_regular(&path).is_ok_and(|file| file.try_lock().is_ok());
+        let dead = open_regular(&path, OFlags::NOFOLLOW).is_ok_and(|file| file.try_lock().is_ok());
         if dead {
             // Tried again the next time the store is opened.
             let _ = fs::remove_file(&path);
@@ -683,18 +690,32 @@ fn sweep(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens a regular file for reading; anything else (a fifo, a device, a directory) is `InvalidInput` at once.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+/// Opens a regular file for reading; anything else (a fifo, a device, a directory, with `NOFOLLOW` a link) is `InvalidInput` at once.
+fn open_regular(path: &Path, links: OFlags) -> io::Result<File> {
+    let other = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | links;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
         // A socket, or a device without a driver.
-        rustix::io::Errno::NXIO | rustix::io::Errno::NODEV => io::ErrorKind::InvalidInput.into(),
-        other => io::Error::from(other),
+        rustix::io::Errno::NXIO | rustix::io::Errno::NODEV => other(),
+        rustix::io::Errno::LOOP if links.contains(OFlags::NOFOLLOW) => other(),
+        errno => io::Error::from(errno),
     })?);
     if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
+        return Err(other());
     }
     Ok(file)
+}
+
+/// The rule that what is in the store breaks when others own it or may write to it.
+fn intruder(found: &fs::Metadata) -> Option<String> {
+    let user = rustix::process::geteuid().as_raw();
+    (found.uid() != user || found.mode() & 0o022 != 0).then(|| {
+        format!(
+            "must belong to user {user} and be writable by nobody else; it belongs to {} and has mode {:o}",
+            found.uid(),
+            found.mode() & 0o7777
+        )
+    })
 }
 
 fn sync_directory(directory: &Path) -> Result<()> {

@@ -17,7 +17,7 @@ use tar::{EntryType, Header};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::tree::{Bounds, Origin, Refusal, TreeGate, TreeSummary, roots};
+use super::tree::{Bounds, Origin, Refusal, TreeGate, roots};
 
 const BLOCK: usize = 512;
 const FORMAT_VERSION: u32 = 1;
@@ -145,7 +145,7 @@ pub(crate) fn write<E: From<io::Error>>(
     encoder.finish()?;
     let end = file.stream_position()?;
     let length = end - CONTENT_OFFSET;
-    check_ratio(&tree, length, &bounds)?;
+    check_ratio(tree.archive_bytes, length, &bounds)?;
     file.write_all(&[0; BLOCK][..fill_up(length)])?;
     file.write_all(&END)?;
 
@@ -251,10 +251,16 @@ impl Archive {
                 .single_frame();
         decoder.window_log_max(WINDOW_LOG_MAX)?;
         let mut buffer = vec![0; 128 << 10];
+        let mut decoded = 0;
         loop {
             match decoder.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(length) => gate.write_all(&buffer[..length])?,
+                Ok(length) => {
+                    // Before it is gone through: a bomb costs no more than what it may stand for.
+                    decoded += length as u64;
+                    check_ratio(decoded, self.content_length, bounds)?;
+                    gate.write_all(&buffer[..length])?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error().is_some() => return Err(error),
                 Err(error) => return Err(broken(format!("content.tar.zst: {error}"))),
@@ -274,7 +280,7 @@ impl Archive {
                 tree.entries, tree.bytes, tree.sha256
             )));
         }
-        check_ratio(&tree, self.content_length, bounds)
+        Ok(())
     }
 }
 
@@ -301,13 +307,12 @@ impl Read for Window<'_> {
     }
 }
 
-fn check_ratio(tree: &TreeSummary, compressed: u64, bounds: &Bounds) -> io::Result<()> {
+/// Bounds how long a tar archive may be for its length when compressed: content, headers and names alike.
+fn check_ratio(plain: u64, compressed: u64, bounds: &Bounds) -> io::Result<()> {
     let most = compressed.saturating_mul(bounds.ratio).saturating_add(bounds.ratio_free);
-    if tree.bytes > most {
-        let rule = format!(
-            "{} bytes of content in {compressed} compressed bytes are refused as an archive bomb",
-            tree.bytes
-        );
+    if plain > most {
+        let rule =
+            format!("{plain} or more bytes in {compressed} compressed ones are refused as an archive bomb");
         return Err(io::Error::other(Refusal { entry: None, rule, bound: true }));
     }
     Ok(())

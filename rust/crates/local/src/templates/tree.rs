@@ -51,7 +51,7 @@ pub(crate) struct Bounds {
     pub(crate) depth: usize,
     /// Bytes of all paths and link targets together.
     pub(crate) name_bytes: u64,
-    /// Most bytes that one byte of compressed content may stand for…
+    /// Most bytes of a tar archive that one byte of it compressed may stand for…
     pub(crate) ratio: u64,
     /// …beyond so many.
     pub(crate) ratio_free: u64,
@@ -110,6 +110,8 @@ pub(crate) struct TreeSummary {
     pub(crate) entries: u64,
     /// Bytes of file content.
     pub(crate) bytes: u64,
+    /// Bytes of the canonical archive.
+    pub(crate) archive_bytes: u64,
     /// SHA-256 of the canonical archive, lower-case hexadecimal.
     pub(crate) sha256: String,
 }
@@ -169,6 +171,7 @@ pub(crate) struct TreeGate<W> {
     entries: u64,
     bytes: u64,
     name_bytes: u64,
+    written: u64,
     failed: Option<Failed>,
 }
 
@@ -196,6 +199,7 @@ impl<W: Write> TreeGate<W> {
             entries: 0,
             bytes: 0,
             name_bytes: 0,
+            written: 0,
             failed: None,
         }
     }
@@ -218,11 +222,13 @@ impl<W: Write> TreeGate<W> {
         }
         self.emit(&[0; 2 * BLOCK])?;
         let sha256 = hex(&self.digest.finalize());
-        Ok((self.out, TreeSummary { entries: self.entries, bytes: self.bytes, sha256 }))
+        let (entries, bytes, archive_bytes) = (self.entries, self.bytes, self.written);
+        Ok((self.out, TreeSummary { entries, bytes, archive_bytes, sha256 }))
     }
 
     fn emit(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.digest.update(bytes);
+        self.written += bytes.len() as u64;
         self.out.write_all(bytes)
     }
 
@@ -307,6 +313,11 @@ impl<W: Write> TreeGate<W> {
         if header.as_ustar().is_none() && header.as_gnu().is_none() {
             return Err(broken("a header is of neither the ustar nor the GNU format"));
         }
+        // In its binary form it could be negative, or longer than 64 bits, and other readers would see another size.
+        let field = &header.as_old().size;
+        if field[0] & 0x80 != 0 && (field[..4] != [0x80, 0, 0, 0] || field[4] & 0x80 != 0) {
+            return Err(broken("the size of a header is out of range"));
+        }
         let size = number("size", header.entry_size())?;
         let extension = match header.entry_type() {
             EntryType::GNULongName => Some(Extension::GnuName),
@@ -376,13 +387,17 @@ impl<W: Write> TreeGate<W> {
             )));
         }
         let mode = header.mode().map_err(|_| refuse("its mode is not a number".to_owned()))?;
-        if self.origin == Origin::File && mode & 0o6000 != 0 {
+        if self.origin == Origin::File && mode & 0o7000 != 0 {
             return Err(refuse(format!(
-                "set-user-id and set-group-id are not allowed, its mode is {:o}",
+                "set-user-id, set-group-id and sticky are not allowed, its mode is {:o}",
                 mode & 0o7777
             )));
         }
         let mtime = header.mtime().map_err(|_| refuse("its time is not a number".to_owned()))?.min(MAX_MTIME);
+
+        if kind != EntryType::Symlink && pending.link.is_some() {
+            return Err(refuse(format!("a {} must not have a link target", describe_one(kind))));
+        }
 
         let path =
             if kind == EntryType::Directory { raw.strip_suffix(b"/").unwrap_or(&raw) } else { &raw[..] };
@@ -404,6 +419,10 @@ impl<W: Write> TreeGate<W> {
                     || root.as_bytes().strip_prefix(path).is_some_and(|rest| rest.first() == Some(&b'/'))
             };
             if kind == EntryType::Directory && self.roots.iter().any(above) {
+                // Once: nothing else bounds how many there are.
+                if self.seen.insert(key(path), Kind::Directory).is_some() {
+                    return Err(refuse("is there twice".to_owned()));
+                }
                 self.state = State::Header;
                 return Ok(());
             }
@@ -661,7 +680,11 @@ fn describe(kind: EntryType) -> String {
 }
 
 fn describe_one(kind: EntryType) -> &'static str {
-    if kind == EntryType::Directory { "directory" } else { "symbolic link" }
+    match kind {
+        EntryType::Directory => "directory",
+        EntryType::Symlink => "symbolic link",
+        _ => "regular file",
+    }
 }
 
 /// A name in quotes, escaped, cut after 128 bytes.
