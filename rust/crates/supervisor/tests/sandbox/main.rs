@@ -7,6 +7,8 @@ mod faults;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod life;

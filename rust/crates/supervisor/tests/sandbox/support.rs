@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -63,6 +64,20 @@ pub(crate) fn dedicated_ids() -> bool {
 pub(crate) fn supervisor() -> PathBuf {
     std::env::var_os("E2B_TEST_SUPERVISOR")
         .map_or_else(|| env!("CARGO_BIN_EXE_e2bridge-supervisor").into(), PathBuf::from)
+}
+
+/// An id that owns nothing.
+pub(crate) const ORDINARY: u32 = 65_534;
+
+/// A copy of the supervisor that everybody can execute, and the open directory that it is in: where it was built need not be.
+pub(crate) fn open_copy() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("supervisor");
+    fs::copy(supervisor(), &copy).unwrap();
+    for path in [directory.path(), &copy] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    (directory, copy)
 }
 
 /// A supervisor, with its library's part played here.

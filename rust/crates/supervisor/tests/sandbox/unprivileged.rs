@@ -8,35 +8,25 @@ use std::process::Command;
 
 use e2bridge_protocol::supervisor::Template;
 
-use crate::support::{Engine, privileged, skip, supervisor};
+use crate::support::{Engine, ORDINARY, open_copy, privileged, skip};
 
-/// An id that owns nothing.
-const ORDINARY: &str = "65534";
 /// First of the ids that are granted to it.
 const GRANTED: u32 = 400_000;
 
 /// Runs tests of this program as an ordinary user, by a command that ends with `setpriv`, in a directory to which everybody has access.
 fn run(arguments: &[&str], variables: &[(&str, String)], prepare: impl Fn(&Path) -> Vec<OsString>) {
-    // Where the programs were built need not be open to everybody.
-    let directory = tempfile::tempdir().unwrap();
+    let (directory, supervisor) = open_copy();
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    open(directory.path(), 0o755);
-    let copy = |from: &Path, name: &str| {
-        let to = directory.path().join(name);
-        fs::copy(from, &to).unwrap();
-        open(&to, 0o755);
-        to
-    };
-    let tests = copy(&std::env::current_exe().unwrap(), "tests");
-    let supervisor = copy(&supervisor(), "supervisor");
+    let tests = directory.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    open(&tests, 0o755);
     let scratch = directory.path().join("scratch");
     fs::create_dir(&scratch).unwrap();
     open(&scratch, 0o777);
+    let id = ORDINARY.to_string();
     let mut command = prepare(directory.path());
-    command.extend(
-        ["/usr/bin/setpriv", "--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups", "--"]
-            .map(Into::into),
-    );
+    command
+        .extend(["/usr/bin/setpriv", "--reuid", &id, "--regid", &id, "--clear-groups", "--"].map(Into::into));
     command.push(tests.into());
     let output = Command::new(&command[0])
         .args(&command[1..])
