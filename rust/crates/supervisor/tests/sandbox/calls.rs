@@ -149,6 +149,77 @@ fn only_ordinary_address_families_exist() {
     ]);
 }
 
+/// Of each family that the policy denies: a call of it, what a bad program does with it, and what good programs do that is closest.
+const FAMILIES: [(&str, &str, &str); 23] = [
+    ("clone", "56, 0x10000011, 0, 0, 0, 0", "'fork', os.waitpid(os.fork() or os._exit(0), 0)"),
+    ("unshare", "272, 0x20000", "'threads', threading.Thread(target=int).start()"),
+    ("setns", "308, network.fileno(), 0x40000000", "'network', socket.create_server(('127.0.0.1', 0))"),
+    ("socket", "41, 17, 3, 0", "'udp', socket.socket(socket.AF_INET, socket.SOCK_DGRAM)"),
+    ("ioctl", "16, 0, 0x5412, b'x'", "'FIONREAD', fcntl.ioctl(os.pipe()[0], 0x541b, bytes(4))"),
+    ("personality", "135, 0x400000", "'setarch', subprocess.run(['setarch', '-R', 'true'], check=True)"),
+    ("mknod", "133, b'/tmp/n', 0o20600, 259", "'fifo', os.mkfifo('/tmp/family')"),
+    (
+        "mknodat",
+        "259, -100, b'/tmp/n', 0o60600, 1792",
+        "'socket', socket.socket(socket.AF_UNIX).bind('/tmp/s')",
+    ),
+    ("umount2", "166, b'/proc', 2", "'statvfs', os.statvfs('/proc')"),
+    ("open_by_handle_at", "304, -100, bytes(24), 0", "'open', os.open('/tmp', os.O_PATH)"),
+    ("ptrace", "101, 16, 1, 0, 0", "'own memory', open('/proc/self/mem', 'rb').close()"),
+    (
+        "prlimit64",
+        "302, 1, 7, bytes(16), 0",
+        "'setrlimit', resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))",
+    ),
+    ("setrlimit", "160, 4, bytes(16)", "'getrlimit', resource.getrlimit(resource.RLIMIT_CORE)"),
+    (
+        "sched_setscheduler",
+        "144, 1, 3, bytes(4)",
+        "'batch', os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))",
+    ),
+    (
+        "ioprio_set",
+        "251, 1, 1, 0x6000",
+        "'ionice', subprocess.run(['ionice', '-c', '3', 'true'], check=True)",
+    ),
+    ("setpriority", "141, 2, 0, 10", "'nice', os.nice(1)"),
+    ("sched_setaffinity", "203, 0, 128, b'\\xff' * 128", "'getaffinity', os.sched_getaffinity(0)"),
+    (
+        "userfaultfd",
+        "323, 0",
+        "'madvise', mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE).madvise(mmap.MADV_DONTNEED)",
+    ),
+    ("io_uring_setup", "425, 1, bytes(120)", "'epoll', select.epoll().poll(0)"),
+    ("keyctl", "250, 0, -3, 0", "'random', os.urandom(8)"),
+    ("syslog", "103, 3, ctypes.create_string_buffer(9), 9", "'uname', os.uname()"),
+    ("clock_settime", "227, 0, bytes(16)", "'time', time.clock_gettime(time.CLOCK_REALTIME)"),
+    ("modify_ldt", "154, 0, ctypes.create_string_buffer(64), 64", "'segment base', threading.local()"),
+];
+
+#[test]
+fn each_family_has_a_bad_program_that_fails_and_a_good_one_that_works() {
+    let policy: serde_json::Value = serde_json::from_str(include_str!("../../policy/seccomp.json")).unwrap();
+    for group in policy["deny"].as_array().unwrap() {
+        let calls = group["calls"].as_array().unwrap();
+        let tried = |call: &serde_json::Value| FAMILIES.iter().any(|(name, _, _)| call == name);
+        assert!(calls.iter().any(tried), "no program for: {}", group["reason"]);
+    }
+    if !python() {
+        return;
+    }
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    let mut code = CALL.to_owned()
+        + "import fcntl, mmap, os, resource, select, socket, subprocess, sys, threading, time\n";
+    for (name, bad, _) in FAMILIES {
+        code.push_str(&format!("if call({bad}) != 'EPERM': print('{name}: the bad program works')\n"));
+    }
+    for (_, _, good) in FAMILIES {
+        code.push_str(&format!("try: {good}\nexcept Exception as error: print({good:?}, error)\n"));
+    }
+    assert_eq!(sandbox.python(&code), "");
+}
+
 #[test]
 fn ordinary_calls_work() {
     expect(&[

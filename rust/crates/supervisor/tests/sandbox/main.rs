@@ -19,7 +19,11 @@ mod machines;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod posture;
+#[cfg(test)]
+mod programs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

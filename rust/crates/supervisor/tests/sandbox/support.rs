@@ -1,7 +1,7 @@
 //! Drives the built supervisor over its protocol, as the library does.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -378,6 +378,19 @@ impl Sandbox {
         let output = self.shell(line);
         assert_eq!(output.exit.exit_code, Some(0), "{line}: {output:?}");
         output.stdout.trim_end().to_owned()
+    }
+
+    /// Writes a file inside.
+    pub(crate) fn put_file(&self, path: &str, bytes: &[u8]) {
+        let (channel, far) = socket::seqpacket_pair().unwrap();
+        let (data, near) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let request = InitRequest::WriteFile { path: path.to_owned(), bytes: bytes.len() as u64 };
+        socket::send(&self.control, &request, &[far.as_fd(), data.as_fd()]).unwrap();
+        drop((far, data));
+        fs::File::from(near).write_all(bytes).unwrap();
+        assert!(readable(&channel, PATIENCE), "the file is not written");
+        let event = socket::recv::<InitEvent>(&channel).unwrap().expect("init ended").0;
+        assert!(matches!(event, InitEvent::Done { .. }), "{path}: {event:?}");
     }
 
     pub(crate) fn run(&self, argv: &[&str]) -> Output {
