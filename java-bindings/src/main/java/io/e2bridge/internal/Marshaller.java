@@ -149,6 +149,10 @@ public final class Marshaller {
             json.writeEndArray();
         } catch (IOException e) {
             throw notRepresentable(parameter, e);
+        } catch (E2BException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            throw unreadable(parameter, e);
         }
         return output.toByteArray();
     }
@@ -198,9 +202,7 @@ public final class Marshaller {
         } catch (E2BException e) {
             throw e;
         } catch (RuntimeException e) {
-            // Getters and iterators of the caller's own, for example a map that another thread changes.
-            throw new E2BException(
-                    E2BErrorCode.INVALID_ARGUMENT, parameter + ": cannot be read: " + e, parameter, null, e);
+            throw unreadable(parameter, e);
         }
         byte[] text = output.toByteArray();
         if (json.wroteRaw() || text.length == 0) {
@@ -305,6 +307,12 @@ public final class Marshaller {
                 parameter,
                 Map.of("limit_bytes", most),
                 null);
+    }
+
+    /** Getters and iterators of the caller's own failed, for example those of a list that another thread changes. */
+    private static E2BException unreadable(String parameter, RuntimeException cause) {
+        return new E2BException(
+                E2BErrorCode.INVALID_ARGUMENT, parameter + ": cannot be read: " + cause, parameter, null, cause);
     }
 
     private static E2BException notRepresentable(String parameter, IOException cause) {

@@ -137,6 +137,25 @@ public class MarshallerTest {
     }
 
     @Test
+    void listsThatCannotBeReadAreRefusedWithTheirCause() {
+        List<String> list = new java.util.AbstractList<>() {
+            @Override
+            public String get(int index) {
+                throw new IllegalStateException("no element today");
+            }
+
+            @Override
+            public int size() {
+                return 1;
+            }
+        };
+        E2BException e = assertThrows(E2BException.class, () -> Marshaller.texts("symbols", list));
+        assertEquals(E2BErrorCode.INVALID_ARGUMENT, e.code());
+        assertEquals("symbols", e.argument());
+        assertEquals("symbols: cannot be read: java.lang.IllegalStateException: no element today", e.getMessage());
+    }
+
+    @Test
     void listOver64MiBIsRefused() {
         List<String> large = Collections.nCopies(65, "a".repeat(1024 * 1024));
         refused(E2BErrorCode.LIMIT_EXCEEDED, "args", () -> Marshaller.texts("args", large));
