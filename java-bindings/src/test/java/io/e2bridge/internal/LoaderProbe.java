@@ -1,6 +1,7 @@
 package io.e2bridge.internal;
 
 import io.e2bridge.E2B;
+import io.e2bridge.E2BConfig;
 import io.e2bridge.E2BException;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -29,6 +30,22 @@ public final class LoaderProbe {
                 print();
                 print();
                 System.out.println(signals.equals(signals()) ? "signals unchanged" : "signals changed: " + signals + " -> " + signals());
+            }
+            case "use" -> {
+                // What the JVM does by itself when it first starts a process or a thread is done before.
+                new ProcessBuilder("true").start().waitFor();
+                String signals = signals();
+                print();
+                String loaded = signals();
+                try (E2B e2b = E2B.open(E2BConfig.builder().dataDirectory(Path.of(arguments[1])).build())) {
+                    String sandbox = e2b.createE2BSandbox("signals").sandboxId();
+                    System.out.println(e2b.executeE2BProcess(sandbox, "kill -SEGV $$").signal());
+                    System.out.println(e2b.runE2BCode(sandbox, "js", "1 + 1").result());
+                } catch (E2BException e) {
+                    System.out.println(e.code() + "|" + e.getMessage());
+                }
+                System.out.println(signals.equals(loaded) ? "unchanged by loading" : signals + " -> " + loaded);
+                System.out.println(signals.equals(signals()) ? "unchanged by use" : signals + " -> " + signals());
             }
             case "memory" -> {
                 print();

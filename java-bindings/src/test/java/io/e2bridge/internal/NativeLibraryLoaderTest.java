@@ -59,6 +59,15 @@ class NativeLibraryLoaderTest {
     }
 
     @Test
+    void neitherLoadingNorUseChangesASignalDisposition() throws Exception {
+        ChildJvm.Result result = new ChildJvm().run(LoaderProbe.class, "use", directory.toString());
+        List<String> lines = result.output().lines().toList();
+        assertEquals(0, result.exitCode(), result.output());
+        Host.require(!result.output().contains("ISOLATION_UNAVAILABLE|"), "an engine: " + result.output());
+        assertEquals(List.of("OK jar 1", "SIGSEGV", "2", "unchanged by loading", "unchanged by use"), lines);
+    }
+
+    @Test
     void theMemoryFileIsSealedAndClosedOnExec() throws Exception {
         List<String> lines = lines(new ChildJvm(), "memory");
         assertEquals(3, lines.size(), lines.toString());
