@@ -181,6 +181,8 @@ public final class Census {
     public static Set<String> files(Set<String> engines) {
         Set<String> names = new TreeSet<>();
         Set<String> directories = new TreeSet<>(List.of(System.getProperty("java.io.tmpdir"), "/tmp", "/dev/shm", "/run", "/run/e2bridge"));
+        // Where an ordinary user without such a variable has them.
+        directories.add("/tmp/e2bridge-" + user(ProcessHandle.current().pid()));
         String runtime = System.getenv("XDG_RUNTIME_DIR");
         if (runtime != null) {
             directories.add(runtime);

@@ -99,13 +99,18 @@ public final class ChildJvm {
 
     /** Runs a command to its end, at most two minutes. */
     public static Result run(List<String> command) throws IOException, InterruptedException {
+        return run(command, 2);
+    }
+
+    /** Runs a command to its end, at most so many minutes. */
+    public static Result run(List<String> command, int minutes) throws IOException, InterruptedException {
         Path output = Files.createTempFile("e2bridge-child", ".txt");
         try {
             Process process = new ProcessBuilder(command)
                     .redirectErrorStream(true)
                     .redirectOutput(output.toFile())
                     .start();
-            if (!process.waitFor(2, TimeUnit.MINUTES)) {
+            if (!process.waitFor(minutes, TimeUnit.MINUTES)) {
                 process.destroyForcibly().waitFor();
                 throw new AssertionError("timed out: " + command + "\n" + Files.readString(output));
             }

@@ -258,16 +258,17 @@ public final class KillRounds {
         }
         List<Long> found = new ArrayList<>();
         for (long pid : Census.descendants(jvm.pid()).keySet()) {
-            if (kind(pid).equals(target.name().replace("STOP_", ""))) {
+            if (kind(pid, jvm.pid()).equals(target.name().replace("STOP_", ""))) {
                 found.add(pid);
             }
         }
         return found.isEmpty() ? 0 : found.get(random.nextInt(found.size()));
     }
 
-    private String kind(long pid) {
+    /** What a process is to a JVM, by parentage. */
+    static String kind(long pid, long jvm) {
         int depth = 0;
-        for (long one = pid; one != jvm.pid(); one = Census.parent(one)) {
+        for (long one = pid; one != jvm; one = Census.parent(one)) {
             if (one <= 1 || depth > 50) {
                 return "gone";
             }

@@ -13,7 +13,7 @@ class KillRoundsTest {
     void whoeverIsKilledNoCallHangsAndNothingIsLeft() throws Exception {
         Engine.open().close();
         ChildJvm driver = new ChildJvm().options(ChildJvm.properties());
-        ChildJvm.Result result = ChildJvm.run(driver.command(KillRounds.class, Host.full() ? "100" : "12", "0"));
+        ChildJvm.Result result = ChildJvm.run(driver.command(KillRounds.class, Host.full() ? "100" : "12", "0"), Host.full() ? 20 : 5);
         assertEquals(0, result.exitCode(), result.output());
     }
 }

@@ -25,7 +25,7 @@ class ShortageTest {
     }
 
     private String probe(ChildJvm jvm, String... arguments) throws Exception {
-        ChildJvm.Result result = ChildJvm.run(jvm.options("-XX:+UseSerialGC").command(ShortageProbe.class, arguments));
+        ChildJvm.Result result = ChildJvm.run(jvm.options("-XX:+UseSerialGC").command(ShortageProbe.class, arguments), 4);
         assertEquals(0, result.exitCode(), result.output());
         assertTrue(result.output().contains("shortage over"), result.output());
         return result.output();
