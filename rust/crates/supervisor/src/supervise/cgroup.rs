@@ -420,14 +420,24 @@ fn enable(directory: &Path, controller: Controller) -> Result<(), Refusal> {
         let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
         text.split_whitespace().any(|other| other == name)
     };
-    if lists("cgroup.subtree_control") {
-        return Ok(());
-    }
     if !lists("cgroup.controllers") {
         return Err(Refusal::not_handed_on(directory, controller));
     }
+    if holds_processes(directory) {
+        return Err(Refusal::new(directory, Mechanism::CgroupV2, &io::Error::from_raw_os_error(libc::EBUSY)));
+    }
+    if lists("cgroup.subtree_control") {
+        return Ok(());
+    }
     put(&directory.join("cgroup.subtree_control"), &format!("+{name}"))
         .map_err(|error| Refusal::new(directory, Mechanism::CgroupV2, &error))
+}
+
+/// Whether a v2 group holds processes itself, which the root may. The kernel refuses to hand memory on then; processor time and the
+/// number of processes it does hand on, but only to groups of threads, and turns this group into the root of such ones.
+fn holds_processes(directory: &Path) -> bool {
+    directory.join("cgroup.type").exists()
+        && fs::read_to_string(directory.join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty())
 }
 
 /// Writes to a file of a group, which is not made: whoever asks to make one is told that it may not, where the answer must be that
@@ -572,6 +582,27 @@ mod tests {
         );
         assert!(refusal(Controller::Memory).remedy.contains("Delegate=yes"));
         assert_eq!(Layout::default().describe(Controller::Cpu), Err(Refusal::nowhere()));
+    }
+
+    #[test]
+    fn a_group_with_processes_is_left_as_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let files = [
+            ("cgroup.type", "domain\n"),
+            ("cgroup.procs", "17\n"),
+            ("cgroup.controllers", "cpu memory pids\n"),
+            ("cgroup.subtree_control", ""),
+        ];
+        for (file, content) in files {
+            fs::write(root.path().join(file), content).unwrap();
+        }
+        let layout = Layout::make(&Own { v1: Vec::new(), v2: vec![root.path().to_owned()] }, "c");
+        for controller in [Controller::Memory, Controller::Processes, Controller::Cpu] {
+            let refusal = layout.describe(controller).unwrap_err();
+            assert!(refusal.reason.contains("holds processes itself"), "{refusal:?}");
+        }
+        assert_eq!(fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap(), "");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), files.len());
     }
 
     #[test]

@@ -81,6 +81,11 @@ fn each_limit_is_where_its_controller_is() {
 #[ignore = "needs a delegated v2 group in which the tests themselves are"]
 fn a_group_that_holds_processes_is_named_with_its_remedy() {
     no_group("holds processes itself", "DelegateSubgroup=main");
+    // Nor has the group become one of threads, which would be of no use to whoever owns it.
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = format!("/sys/fs/cgroup{}", own.trim().strip_prefix("0::").unwrap());
+    assert_eq!(fs::read_to_string(format!("{own}/cgroup.type")).unwrap().trim(), "domain");
+    assert_eq!(fs::read_to_string(format!("{own}/cgroup.subtree_control")).unwrap().trim(), "");
 }
 
 #[test]
