@@ -138,6 +138,114 @@ fn a_damaged_template_is_found_before_a_sandbox_is_handed_out() {
 }
 
 #[test]
+fn a_tree_full_of_traps_is_exported_as_what_it_is() {
+    let Some(fixture) = engine() else { return };
+    let sandbox = fixture.create("base").unwrap();
+    fixture.output(
+        &sandbox,
+        "ln -s /etc /opt/etc; ln -s /proc/1/root /opt/proc; ln -s .. /opt/up; ln -s /opt /opt/self; mkfifo /srv/fifo; \
+         mkdir /opt/shut /var/tmp/own; echo hidden > /opt/shut/f; chmod 0 /opt/shut/f /opt/shut; chmod 6777 /var/tmp/own; \
+         echo x > /opt/hard; ln /opt/hard /opt/hard2; chmod 7777 /opt/hard; touch -d @-5 /opt/early; touch -d @99999999999 /opt/late; \
+         ln -s \"$(printf '/opt/%04000d' 1)\" /opt/long; touch \"/opt/$(printf '\\001\\377 -rf')\" /opt/..hidden",
+    );
+    let exported = fixture.export(&sandbox, "traps", false).unwrap();
+    assert_eq!(exported.entries, 14, "all but the fifo");
+    let copy = fixture.create("traps").unwrap();
+    let modes = "stat -c '%a %h %F %n' /opt/hard /opt/hard2 /opt/shut /var/tmp/own; chmod 700 /opt/shut; stat -c %a /opt/shut/f";
+    assert_eq!(
+        fixture.output(&copy, modes),
+        "777 1 regular file /opt/hard\n777 1 regular file /opt/hard2\n0 2 directory /opt/shut\n777 2 directory /var/tmp/own\n0\n"
+    );
+    assert_eq!(
+        fixture.output(
+            &copy,
+            "readlink /opt/etc /opt/proc /opt/up /opt/self; readlink /opt/long | wc -c; ls /opt/..hidden"
+        ),
+        "/etc\n/proc/1/root\n..\n/opt\n4006\n/opt/..hidden\n"
+    );
+    // The places themselves are what they always are.
+    assert_eq!(
+        fixture.output(&copy, "stat -c '%F %n' /opt /usr/local /srv /var/tmp /home/user /data /dev /proc /etc | grep -vc directory; true"),
+        "0\n"
+    );
+    fixture.terminate(&copy);
+    fixture.terminate(&sandbox);
+}
+
+#[test]
+fn an_export_while_everything_moves_is_a_template_or_a_typed_error() {
+    let Some(fixture) = engine() else { return };
+    let sandbox = fixture.create("base").unwrap();
+    fixture.output(&sandbox, "echo first > /opt/x");
+    fixture.export(&sandbox, "moving", false).unwrap();
+    fixture.output(
+        &sandbox,
+        "mkdir -p /opt/d/e; for i in 1 2 3 4 5 6 7 8 9; do echo $i > /opt/d/e/$i; done; \
+         (i=0; while [ $i -lt 20000 ]; do for t in / /proc/1 /etc .. x; do mv /opt/d /opt/g; ln -s $t /opt/d; rm /opt/d; mkfifo /opt/d; \
+         rm /opt/d; mv /opt/g /opt/d; echo $i$i$i > /opt/d/e/5; : > /opt/d/e/5; done; i=$((i+1)); done) > /dev/null 2>&1 &",
+    );
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        if let Err(error) = fixture.export(&sandbox, "moving", false) {
+            assert!(matches!(error.code(), Code::Unavailable | Code::LimitExceeded), "{error}");
+        }
+        // Whatever came of it, what is there can be used.
+        let copy = fixture.create("moving").unwrap();
+        assert_eq!(
+            fixture.output(&copy, "cat /opt/x; find /opt -type l -o -type p | grep -vc '^/opt/d$'; true"),
+            "first\n0\n"
+        );
+        fixture.terminate(&copy);
+    }
+    let begun = Instant::now();
+    fixture.terminate(&sandbox);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn twenty_thousand_entries_are_exported_and_the_end_is_quick() {
+    let Some(fixture) = engine() else { return };
+    let sandbox = fixture.create("base").unwrap();
+    fixture.output(
+        &sandbox,
+        "mkdir /opt/many; cd /opt/many; seq 1 20000 | xargs touch; printf x > /opt/many/20001",
+    );
+    let exported = fixture.export(&sandbox, "many", false).unwrap();
+    assert_eq!((exported.entries, exported.size_bytes), (20_002, 1));
+    let copy = fixture.create("many").unwrap();
+    assert_eq!(fixture.output(&copy, "ls /opt/many | wc -l; cat /opt/many/20001"), "20001\nx");
+    for sandbox in [sandbox, copy] {
+        let begun = Instant::now();
+        fixture.terminate(&sandbox);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn what_somebody_put_into_the_store_makes_no_sandbox_and_hides_no_template() {
+    let Some(fixture) = engine() else { return };
+    let sandbox = fixture.create("base").unwrap();
+    fixture.output(&sandbox, "echo good > /opt/x");
+    fixture.export(&sandbox, "good", false).unwrap();
+    let store = fixture.directory.path().join("templates");
+    std::os::unix::fs::symlink(store.join("good.tar"), store.join("link.tar")).unwrap();
+    std::fs::create_dir(store.join("directory.tar")).unwrap();
+    std::fs::write(store.join("text.tar"), "x".repeat(10_000)).unwrap();
+    std::fs::copy(store.join("good.tar"), store.join("renamed.tar")).unwrap();
+    for name in ["link", "directory", "text", "renamed"] {
+        let error = fixture.create(name).unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable, "{error}");
+        assert!(error.message().contains("damaged"), "{error}");
+        let error = fixture.deploy(name, serde_json::json!({"instances": 2})).unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable, "{error}");
+    }
+    assert_eq!(fixture.backend.live_sandboxes(), 1);
+    let copy = fixture.create("good").unwrap();
+    assert_eq!(fixture.output(&copy, "cat /opt/x"), "good\n");
+    assert_eq!(fixture.backend.list_templates().unwrap().total_count, 3 + 5);
+}
+
+#[test]
 fn exports_need_a_live_sandbox_and_can_be_cancelled() {
     let Some(fixture) = engine() else { return };
     let sandbox = fixture.create("base").unwrap();
