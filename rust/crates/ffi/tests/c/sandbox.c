@@ -2,7 +2,10 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +15,51 @@ static char id[160];
 static void open_client(void)
 {
     CALL(e2b_open(T("{\"backend\":\"local\",\"pool_base\":0,\"pool_python\":0,\"pool_node\":0}"), &client, &out));
+}
+
+/* Counts the processes below one, and how many of them hold a file whose name starts so. */
+static void holders(long process, const char *name, int *processes, int *holding)
+{
+    char path[64], link[256];
+    snprintf(path, sizeof path, "/proc/%ld/fd", process);
+    DIR *directory = opendir(path);
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof link);
+        *holding += length >= (ssize_t)strlen(name) && memcmp(link, name, strlen(name)) == 0;
+    }
+    if (directory != NULL)
+        closedir(directory);
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", process, process);
+    FILE *children = fopen(path, "r");
+    for (long child; children != NULL && fscanf(children, "%ld", &child) == 1;) {
+        ++*processes;
+        holders(child, name, processes, holding);
+    }
+    if (children != NULL)
+        fclose(children);
+}
+
+/* A descriptor that this process left open on exec, as JVMs and other libraries do, reaches no process of the engine. */
+static void leaked_descriptor(void)
+{
+    int leaked = memfd_create("leaked", 0);
+    CHECK(leaked >= 0 && fcntl(leaked, F_GETFD) == 0);
+    open_client();
+    EXPECT_OK;
+    CALL(create_e2b_sandbox(client, 0, T("box"), NONE, E2B_ABSENT, 64, E2B_ABSENT, &out));
+    EXPECT_OK;
+    CHECK_IN(answer, string_at("sandbox_id", id, sizeof id));
+    CALL(execute_e2b_process(client, 0, T(id), T("ls -l /proc/self/fd; sleep 60 & sleep 0.2"), NONE, E2B_ABSENT, NONE, &out));
+    EXPECT_OK;
+    CHECK_IN(answer, has("\"exit_code\":0") && has("/dev/null") && !has("leaked"));
+    int processes = 0, holding = 0;
+    holders(getpid(), "/memfd:leaked", &processes, &holding);
+    /* Supervisor, zygote, init, shepherd, sleep; and this process alone holds it. */
+    CHECK(processes >= 4 && holding == 1);
+    close(leaked);
+    CALL(e2b_close(client, &out));
+    EXPECT_OK;
+    expect_counts(0, 0, 0, 0);
 }
 
 static void create(void)
@@ -260,6 +308,7 @@ int main(void)
         terminate();
         close_during_a_call();
         reopen();
+        leaked_descriptor();
     }
     free(answer);
     return report("sandbox");

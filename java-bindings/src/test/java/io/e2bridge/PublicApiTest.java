@@ -201,12 +201,15 @@ class PublicApiTest {
     }
 
     @Test
-    void noFinalizersNoUnsafe() throws Exception {
-        try (Stream<Path> sources = Files.walk(ChildJvm.ROOT.resolve("java-bindings/src/main"))) {
-            for (Path source : sources.filter(path -> path.toString().endsWith(".java")).toList()) {
-                String text = Files.readString(source);
-                for (String word : List.of("sun.misc", "Unsafe", "void finalize(", "Thread.stop", "runFinalization")) {
-                    assertFalse(text.contains(word), source + " has " + word);
+    void noFinalizersNoCleanersNoUpcallsNoUnsafe() throws Exception {
+        for (String directory : List.of("java-bindings/src/main", "generated/java")) {
+            try (Stream<Path> sources = Files.walk(ChildJvm.ROOT.resolve(directory))) {
+                for (Path source : sources.filter(path -> path.toString().endsWith(".java")).toList()) {
+                    String text = Files.readString(source);
+                    for (String word : List.of(
+                            "sun.misc", "Unsafe", "void finalize(", "Cleaner", "upcallStub", "Thread.stop", "runFinalization")) {
+                        assertFalse(text.contains(word), source + " has " + word);
+                    }
                 }
             }
         }
