@@ -388,7 +388,7 @@ impl Sandbox {
         socket::send(&self.control, &request, &[far.as_fd(), data.as_fd()]).unwrap();
         drop((far, data));
         fs::File::from(near).write_all(bytes).unwrap();
-        assert!(readable(&channel, PATIENCE), "the file is not written");
+        assert!(readable(&channel, patience(PATIENCE)), "the file is not written");
         let event = socket::recv::<InitEvent>(&channel).unwrap().expect("init ended").0;
         assert!(matches!(event, InitEvent::Done { .. }), "{path}: {event:?}");
     }
