@@ -42,12 +42,34 @@ pub(crate) fn become_helper() -> io::Result<()> {
     // When the process that started it ends, one that somebody has stopped goes on, sees that, and cleans up. The signal comes as
     // well when only the thread ends that started it; to one that is not stopped it is nothing.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;
+    give_up_priority()?;
     rustix::process::umask(Mode::from_bits_truncate(0o077));
     rustix::process::chdir("/")?;
     // Each sandbox costs two descriptors here. Less than asked for is reported when it runs out.
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
+    Ok(())
+}
+
+/// Gives up a service's priority over others, for the processor and for input and output, which sandboxes would inherit.
+fn give_up_priority() -> io::Result<()> {
+    const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+    // SAFETY: all zeroes is a valid `sched_param`, and the one of an ordinary policy; it outlives the call. No other memory is involved.
+    let (policy, io_priority) = unsafe {
+        let none: libc::sched_param = std::mem::zeroed();
+        let policy = match libc::sched_getscheduler(0) & !libc::SCHED_RESET_ON_FORK {
+            libc::SCHED_OTHER | libc::SCHED_BATCH | libc::SCHED_IDLE => 0,
+            _ => libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const none),
+        };
+        (policy, libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, 0))
+    };
+    if policy != 0 || io_priority != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if rustix::process::getpriority_process(None)? < 0 {
+        rustix::process::setpriority_process(None, 0)?;
+    }
     Ok(())
 }
 

@@ -296,6 +296,8 @@ impl<'a> Scene<'a> {
         let status = status(pid);
         let stat = stat(pid);
         let own = |field: usize| if stat[field] == pid.to_string() { "its own" } else { "not its own" };
+        let callers = rustix::process::getpriority_process(None)?.max(0);
+        let nice = stat[18].parse::<i32>().unwrap() - callers;
         let parent = parent(pid);
         let parent =
             self.people.iter().find(|(_, person)| *person == parent).map_or("somebody", |(name, _)| name);
@@ -306,7 +308,8 @@ impl<'a> Scene<'a> {
             format!("session: {}", own(5)),
             format!("terminal: {}", if stat[6] == "0" { "none" } else { "one" }),
             format!("threads: {}", status["Threads"]),
-            format!("nice, policy, real-time priority: {} {} {}", stat[18], stat[40], stat[39]),
+            // A lower priority is handed on, a higher one is not.
+            format!("nice, policy, real-time priority: {} {} {}", nice, stat[40], stat[39]),
             format!("umask: {}", status["Umask"]),
             format!("ids in nested pid namespaces: {}", nested(&status["NSpid"])),
             format!(

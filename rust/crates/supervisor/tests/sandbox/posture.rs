@@ -196,3 +196,16 @@ fn the_mechanisms_reported_are_those_in_force() {
         assert!(members.lines().any(|line| line == sandbox.created.init_pid.to_string()), "{members}");
     }
 }
+
+#[test]
+fn a_service_does_not_hand_on_its_priority() {
+    if !privileged() {
+        return skip("an ordinary user has none to hand on");
+    }
+    let wrapper = ["/usr/bin/nice", "-n", "-7", "/usr/bin/chrt", "--rr", "5", "/usr/bin/ionice", "-c", "1"];
+    let options = Options { wrapper: wrapper.map(str::to_owned).to_vec(), ..Options::default() };
+    let engine = Engine::with(options).unwrap();
+    let sandbox = engine.create(Template::Base);
+    let line = "cut -d' ' -f 19,40,41 /proc/self/stat; /usr/bin/ionice -p $$";
+    assert_eq!(sandbox.print(line), "0 0 0\nnone: prio 0");
+}
