@@ -37,6 +37,9 @@ const PROCESSES: u32 = 256;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the supervisor may take to end a sandbox.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a cancelled create waits for the end of what it had begun. The end comes all the same; it takes longer only when a zygote or
+/// the supervisor does not answer.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(500);
 /// Why a sandbox ended with its client.
 const CLIENT_CLOSED: &str = "the client was closed";
 
@@ -243,7 +246,10 @@ impl Engine {
             self.registry.insert(&sandbox)
         });
         if let Err(error) = handed_out {
-            self.discard(&sandbox);
+            match error.code() {
+                Code::Cancelled => self.abandon(&sandbox),
+                _ => self.discard(&sandbox),
+            }
             return Err(error);
         }
         if !sandbox.is_alive() {
@@ -391,14 +397,10 @@ impl Engine {
             Ok(other) => return Err(unexpected("create", &other)),
             Err(error) => {
                 if error.code() == Code::Cancelled {
-                    // It may be half made, or made by now: nothing of it stays.
+                    // It may be half made, or made by now: nothing of it stays. What is made later ends for want of somebody who
+                    // hears of it.
                     drop(control);
-                    let _ = supervisor.request(
-                        &SupervisorRequest::Kill { sandbox: number },
-                        &[],
-                        KILL_PATIENCE,
-                        None,
-                    );
+                    let _ = supervisor.ask_to_kill(number, CANCEL_PATIENCE);
                 }
                 if supervisor.is_dead() {
                     self.supervisor_died(&supervisor);
@@ -564,6 +566,15 @@ impl Engine {
         sandbox.mark_ended(SandboxState::Terminated, "never handed out");
         self.background.unwatch(sandbox);
         self.kill(sandbox);
+    }
+
+    /// As [`Engine::discard`] for a caller who does not want to wait: its init exits at the end of the control socket.
+    fn abandon(&self, sandbox: &Sandbox) {
+        sandbox.mark_ended(SandboxState::Terminated, "never handed out");
+        self.background.unwatch(sandbox);
+        if sandbox.supervisor.ask_to_kill(sandbox.number, CANCEL_PATIENCE).is_err() {
+            sandbox.hang_up();
+        }
     }
 
     /// SIGKILL to everything of it; returns when all is gone. True when it had ended before, because its memory was full.

@@ -181,16 +181,24 @@ impl Supervisor {
         }
     }
 
-    /// Asks for what costs it nothing, the end of a sandbox that is not there; answers how long the reply took. Unlike a request, a probe
-    /// that is not answered ends nothing.
+    /// Asks for what costs it nothing, the end of a sandbox that is not there; answers how long the reply took.
+    ///
+    /// # Errors
+    /// As [`Supervisor::ask_to_kill`].
+    pub(crate) fn probe(&self, patience: Duration) -> Result<Duration> {
+        self.ask_to_kill(NO_SANDBOX, patience)
+    }
+
+    /// Asks it to end a sandbox; answers how long that took. Unlike a request, one that is not answered in time costs nobody anything:
+    /// the supervisor goes on with it.
     ///
     /// # Errors
     /// `UNAVAILABLE` when it has died or does not answer in `patience`; `LIMIT_EXCEEDED` when this process has no descriptor left.
-    pub(crate) fn probe(&self, patience: Duration) -> Result<Duration> {
+    pub(crate) fn ask_to_kill(&self, sandbox: u64, patience: Duration) -> Result<Duration> {
         let asked = Instant::now();
         let (reply, reply_far) =
             socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
-        let request = SupervisorRequest::Kill { sandbox: NO_SANDBOX };
+        let request = SupervisorRequest::Kill { sandbox };
         let sent = socket::send(&self.socket, &request, &[reply_far.as_fd()]);
         drop(reply_far);
         let in_time = match sent {
@@ -205,7 +213,7 @@ impl Supervisor {
             let seconds = patience.as_secs_f64();
             return Err(Error::new(
                 Code::Unavailable,
-                format!("the supervisor did not answer a probe within {seconds} s"),
+                format!("the supervisor did not answer within {seconds} s"),
             ));
         }
         let took = asked.elapsed();

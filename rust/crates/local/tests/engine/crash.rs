@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::SandboxState;
-use e2bridge_core::{Backend, Code};
+use e2bridge_core::{Backend, CancelToken, Code};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{
-    create, descendants, eventually, facts, ids, open, open_without_pools, processes_with, sh, state,
-    supervisor_pid, try_sh,
+    create, descendants, eventually, facts, ids, open, open_without_pools, processes_with, request, sh,
+    state, supervisor_pid, try_sh,
 };
 
 fn signal(pid: u32, signal: Signal) {
@@ -93,6 +93,41 @@ fn a_stopped_supervisor_does_not_hang_what_needs_it_not() {
     assert_eq!(state(&engine, &id), SandboxState::Running);
     assert!(began.elapsed() < Duration::from_secs(1));
     // And closing, which the end of the test does, ends it all the same.
+}
+
+#[test]
+fn a_cancelled_create_does_not_wait_for_a_zygote_or_a_supervisor_that_is_stopped() {
+    let Some(engine) = open_without_pools() else { return };
+    create(&engine);
+    let supervisor = supervisor_pid(&engine).unwrap();
+    let zygote = descendants(supervisor)
+        .into_iter()
+        .find(|pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default() == "e2b-zygote\n"
+        })
+        .unwrap();
+    for stopped in [zygote, supervisor] {
+        signal(stopped, Signal::STOP);
+        let token = CancelToken::new();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| engine.create_sandbox(&request("cancelled"), &token));
+            std::thread::sleep(Duration::from_millis(200));
+            let began = Instant::now();
+            token.cancel();
+            assert_eq!(call.join().unwrap().unwrap_err().code(), Code::Cancelled);
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        });
+        signal(stopped, Signal::CONT);
+        let made = create(&engine).sandbox_id;
+        assert_eq!(sh(&engine, &made, "echo on").stdout, "on\n");
+        let inits = || {
+            let name = |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            descendants(supervisor).into_iter().filter(|&pid| name(pid) == "e2b-init\n").count()
+        };
+        eventually(Duration::from_secs(5), "nothing of the cancelled one is left", || {
+            inits() == engine.live_sandboxes()
+        });
+    }
 }
 
 #[test]
