@@ -82,8 +82,11 @@ pub(crate) fn explain(step: &Step) -> Failure {
 
 /// Whether a step failed because the process that it is about is gone.
 fn killed(step: &Step) -> bool {
-    let maps = matches!(step.stage.as_str(), "map ids" | "map zygote ids");
-    step.errno == libc::ESRCH || maps && step.errno == libc::ENOENT
+    match step.stage.as_str() {
+        "map ids" | "map zygote ids" if step.errno == libc::ENOENT => true,
+        "begin" if matches!(step.errno, libc::EPIPE | libc::ECONNRESET) => true,
+        _ => step.errno == libc::ESRCH,
+    }
 }
 
 /// What is short when an error says that something is.
@@ -226,9 +229,12 @@ mod tests {
 
     #[test]
     fn a_process_that_was_killed_while_it_was_made_is_no_defect_and_no_lack_of_isolation() {
-        for (stage, errno) in
-            [("map ids", libc::ENOENT), ("map zygote ids", libc::ENOENT), ("begin", libc::ESRCH)]
-        {
+        for (stage, errno) in [
+            ("map ids", libc::ENOENT),
+            ("map zygote ids", libc::ENOENT),
+            ("begin", libc::EPIPE),
+            ("x", libc::ESRCH),
+        ] {
             assert_eq!(explain(&step(stage, errno)).kind, FailureKind::Unavailable, "{stage}");
         }
         assert_eq!(explain(&step("bind", libc::ENOENT)).kind, FailureKind::Isolation);

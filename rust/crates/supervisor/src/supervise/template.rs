@@ -273,8 +273,10 @@ impl Supervisor {
             let request = ZygoteRequest::Clone(order);
             match socket::send(&zygote.socket.0, &request, &[status.as_fd(), control.as_fd()]) {
                 Ok(()) => zygote.ordered += 1,
-                // Its end is about to be noticed.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // Its end is about to be noticed. It is a reset when it left messages unread.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+                {
                     self.fail_sandbox(sandbox, zygote_died())
                 }
                 Err(error) => {
