@@ -498,8 +498,12 @@ impl Server {
                 self.agents.push(Agent { pid, channel: Some(channel), cleans_up, kill_at: None });
             }
             Ok(Fork::Child) => in_child(|| {
-                sys::close_others(&mut [channel.as_raw_fd(), data.as_raw_fd()]);
-                let event = work(data.as_fd());
+                let event = match sys::close_others(&mut [channel.as_raw_fd(), data.as_raw_fd()]) {
+                    Ok(()) => work(data.as_fd()),
+                    Err(error) => {
+                        InitEvent::Failed { stage: "close_range".to_owned(), errno: sys::errno(&error) }
+                    }
+                };
                 tell(&channel, &event);
                 sys::exit(0)
             }),

@@ -54,7 +54,9 @@ pub(crate) fn run(
 ) -> ! {
     let mut keep = vec![channel.as_raw_fd()];
     keep.extend(streams.raw_fds());
-    sys::close_others(&mut keep);
+    if let Err(error) = sys::close_others(&mut keep) {
+        give_up(slot, &channel, &NotStarted { stage: "close_range", errno: sys::errno(&error) });
+    }
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         give_up(slot, &channel, &NotStarted { stage: "prctl", errno: error.raw_os_error() });
     }

@@ -117,7 +117,9 @@ fn embedded(spawn: &Spawn, streams: Streams, slots: Slots, entry: fn(OwnedFd) ->
     if placed.is_err() {
         sys::exit(103);
     }
-    sys::close_others(&mut [3]);
+    if sys::close_others(&mut [3]).is_err() {
+        sys::exit(105);
+    }
     std::mem::forget(streams);
     slots.give_up();
     let _ = rustix::process::setsid();

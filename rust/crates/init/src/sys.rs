@@ -217,21 +217,27 @@ pub(crate) fn kill_group(leader: BorrowedFd<'_>) -> bool {
 }
 
 /// Closes every descriptor from 3 on that is not in the list.
-pub(crate) fn close_others(keep: &mut [RawFd]) {
+///
+/// # Errors
+/// Some are open still.
+pub(crate) fn close_others(keep: &mut [RawFd]) -> io::Result<()> {
     keep.sort_unstable();
     let mut first = 3;
     for &fd in keep.iter().filter(|&&fd| fd >= 3) {
         if fd > first {
-            close_range(first, fd - 1);
+            close_range(first, fd - 1)?;
         }
         first = fd + 1;
     }
-    close_range(first, RawFd::MAX);
+    close_range(first, RawFd::MAX)
 }
 
-fn close_range(first: RawFd, last: RawFd) {
+fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
     // SAFETY: the caller is a fresh fork that keeps no owner of a descriptor in that range, or about to exec.
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Makes `target` a copy of the descriptor that survives exec.
@@ -348,7 +354,9 @@ extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
         if libc::chdir(image.cwd.as_ptr()) != 0 {
             return fail(launch, "chdir");
         }
-        close_range(if image.worker.is_some() { 4 } else { 3 }, RawFd::MAX);
+        if close_range(if image.worker.is_some() { 4 } else { 3 }, RawFd::MAX).is_err() {
+            return fail(launch, "close_range");
+        }
         block_signals(false);
         // As the shell does: a place without the file is passed over, one without permission is remembered.
         let mut denied = false;

@@ -29,9 +29,9 @@ pub(crate) fn library_socket() -> Option<OwnedFd> {
 /// Frees this process from what it was started with: streams, session, signals, descriptors, directory.
 ///
 /// # Errors
-/// `/dev/null` cannot be opened.
+/// What it was started with cannot be closed, or `/dev/null` not be opened.
 pub(crate) fn become_helper() -> io::Result<()> {
-    close_range(4, RawFd::MAX);
+    close_range(4, RawFd::MAX)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
@@ -162,27 +162,31 @@ pub(crate) fn clone_process(flags: u32) -> io::Result<Cloned> {
     }
 }
 
-/// Takes over descriptors in a fresh clone, closing everything else but the standard streams.
+/// Takes over descriptors in a fresh clone, closing everything else but the standard streams; and whether that could be closed.
 ///
 /// The other owners of what it closes and returns are on a stack to which that process never returns.
-pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> [OwnedFd; N] {
+pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> ([OwnedFd; N], io::Result<()>) {
     let mut sorted = fds;
     sorted.sort_unstable();
     let mut first = 3;
+    let mut closed = Ok(());
     for fd in sorted {
         if fd > first {
-            close_range(first, fd - 1);
+            closed = closed.and(close_range(first, fd - 1));
         }
         first = first.max(fd + 1);
     }
-    close_range(first, RawFd::MAX);
+    closed = closed.and(close_range(first, RawFd::MAX));
     // SAFETY: called in a fresh clone for distinct open descriptors that nothing else there uses or closes.
-    fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+    (fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }), closed)
 }
 
-fn close_range(first: RawFd, last: RawFd) {
+fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
     // SAFETY: the caller keeps no owner of a descriptor in that range.
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Gives this process a network or cgroup namespace of its own.

@@ -36,9 +36,10 @@ const FURTHER_NAMESPACES: [&str; 8] = ["user", "pid", "mnt", "net", "ipc", "uts"
 
 /// Runs the clone of a zygote: confinement, then init. Descriptors: where to report, and init's control socket.
 pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: RawFd) -> ! {
-    let [status, control] = sys::keep_only([status, control]);
+    let ([status, control], closed) = sys::keep_only([status, control]);
     let mut kept = None;
-    let report = match confine(prepared, order, status.as_fd()) {
+    let report = match closed.at("close descriptors").and_then(|()| confine(prepared, order, status.as_fd()))
+    {
         Ok(Confined { landlock_abi, badness, zero }) => {
             kept = Some((badness, zero));
             CloneReport::Confined { landlock_abi }

@@ -37,10 +37,10 @@ pub(crate) struct Zygote {
 impl Zygote {
     /// Runs it in a fresh clone with [`NAMESPACES`]; `socket` leads to the supervisor. Ends when that closes.
     pub(crate) fn run(self, socket: RawFd) -> ! {
-        let [socket] = sys::keep_only([socket]);
+        let ([socket], closed) = sys::keep_only([socket]);
         // A panic must not reach the code of the supervisor, of which this process is a copy.
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            match self.prepare(socket.as_fd()) {
+            match closed.at("close descriptors").and_then(|()| self.prepare(socket.as_fd())) {
                 Ok((prepared, mut networks)) => serve(&prepared, &mut networks, socket.as_fd()),
                 Err(step) => {
                     // Nobody is left to be told when this fails.
