@@ -29,7 +29,7 @@ pub(crate) fn library_socket() -> Option<OwnedFd> {
 /// Frees this process from what it was started with: streams, session, signals, descriptors, directory.
 ///
 /// # Errors
-/// What it was started with cannot be closed, or `/dev/null` not be opened.
+/// What it was started with cannot be closed, `/dev/null` not be opened, or the session not be left.
 pub(crate) fn become_helper() -> io::Result<()> {
     close_range(4, RawFd::MAX)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
@@ -37,8 +37,11 @@ pub(crate) fn become_helper() -> io::Result<()> {
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     reset_signals();
-    // Fails only where it leads a group already, and then it has its session.
-    let _ = rustix::process::setsid();
+    if let Err(error) = rustix::process::setsid()
+        && rustix::process::getsid(None)? != rustix::process::getpid()
+    {
+        return Err(error.into());
+    }
     // When the process that started it ends, one that somebody has stopped goes on, sees that, and cleans up. The signal comes as
     // well when only the thread ends that started it; to one that is not stopped it is nothing.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;

@@ -173,7 +173,8 @@ impl Supervisor {
             ("node.js", e2bridge_worker::NODE_WORKER),
             ("shell.sh", e2bridge_worker::SHELL_WORKER),
         ];
-        let view = View::new(&zygote::root::read_host(), interpreter, &workers);
+        let host = zygote::root::read_host().map_err(|step| explain(&step))?;
+        let view = View::new(&host, interpreter, &workers);
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         let (near, far) =
             socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;

@@ -19,8 +19,11 @@ use crate::sys::{self, MountAttributes};
 /// A directory that is on every host, to mount the new root on until it is the root.
 const STAGING: &str = "/usr";
 
-/// Reads what a [`View`] takes over from the host. What cannot be read is left out.
-pub(crate) fn read_host() -> Host {
+/// Reads what a [`View`] takes over from the host. What is missing there is left out.
+///
+/// # Errors
+/// A name of the top level cannot be read: nothing would run without.
+pub(crate) fn read_host() -> Result<Host, Step> {
     const LARGEST_CACHE: u64 = 4 * 1024 * 1024;
     const LARGEST_TIME_ZONE: u64 = 64 * 1024;
     let link =
@@ -35,7 +38,12 @@ pub(crate) fn read_host() -> Host {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => host.top.push((name.to_owned(), None)),
             Ok(metadata) if metadata.is_symlink() => {
-                host.top.extend(link(&path).map(|target| (name.to_owned(), Some(target))));
+                let target = fs::read_link(&path).about("read host", path.display())?;
+                host.top
+                    .extend(target.into_os_string().into_string().ok().map(|it| (name.to_owned(), Some(it))));
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).about("read host", path.display());
             }
             _ => {}
         }
@@ -55,7 +63,7 @@ pub(crate) fn read_host() -> Host {
             Some(_) => content(local, LARGEST_TIME_ZONE).map_or(TimeZone::Absent, TimeZone::Content),
             None => TimeZone::Absent,
         };
-    host
+    Ok(host)
 }
 
 /// Copies of the host's mounts that the view needs, attached to nothing yet, in the order of its binds.
