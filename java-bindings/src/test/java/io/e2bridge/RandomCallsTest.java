@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Timeout;
 
 /** Sixteen threads that open, use and close clients at random, each other's too, for four seconds or, in the long run, a minute. */
 @Timeout(600)
-class StormTest {
+class RandomCallsTest {
     /** Chances from a seed, so that a run can be repeated. */
     static AnyCall.Choices random(long seed) {
         Random random = new Random(seed);
@@ -53,14 +53,14 @@ class StormTest {
     @Test
     void sixteenThreadsOpenUseAndCloseAtRandom() throws Exception {
         long seed = System.nanoTime();
-        System.out.println("storm: seed " + seed);
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(Host.full() ? 60 : 4);
+        System.out.println("random calls: seed " + seed);
         // What the first client of a JVM brings with it stays.
         Engine.open().close();
         int descriptors = Census.descriptors();
         Map<Long, String> processes = Census.descendants(ProcessHandle.current().pid());
         Engine[] first = {Engine.open(), Engine.open(), Engine.open(), Engine.open()};
         AtomicReferenceArray<Engine> engines = new AtomicReferenceArray<>(first);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(Host.full() ? 60 : 4);
         Map<E2BErrorCode, AtomicLong> refusals = new EnumMap<>(E2BErrorCode.class);
         for (E2BErrorCode code : E2BErrorCode.values()) {
             refusals.put(code, new AtomicLong());
@@ -73,10 +73,14 @@ class StormTest {
             threads.add(done);
             (i % 2 == 0 ? Thread.ofPlatform() : Thread.ofVirtual()).start(() -> {
                 try {
-                    while (System.nanoTime() < end) {
+                    // On a busy machine the time may be over before much was tried.
+                    for (int round = 0; round < 3 || System.nanoTime() < end; round++) {
                         int slot = random.nextInt(engines.length());
                         Engine engine = engines.get(slot);
                         AnyCall calls = new AnyCall(engine, random(random.nextLong()));
+                        if (random.nextInt(8) == 0) {
+                            Thread.currentThread().interrupt();
+                        }
                         for (int call = random.nextInt(20); call >= 0; call--) {
                             if (calls.make() instanceof E2BException e) {
                                 refusals.get(e.code()).incrementAndGet();
@@ -84,13 +88,10 @@ class StormTest {
                                 documents.incrementAndGet();
                             }
                         }
+                        Thread.interrupted();
                         if (random.nextInt(4) == 0) {
                             // Others are in calls on the one that goes.
                             engines.getAndSet(slot, Engine.open()).close();
-                        } else if (random.nextInt(8) == 0) {
-                            Thread.currentThread().interrupt();
-                            calls.make();
-                            Thread.interrupted();
                         }
                     }
                     done.complete(null);
@@ -106,9 +107,10 @@ class StormTest {
             engines.get(slot).close();
         }
         refusals.values().removeIf(count -> count.get() == 0);
-        System.out.println("storm: " + documents + " documents, refused " + refusals);
+        System.out.println("random calls: " + documents + " documents, refused " + refusals);
         assertTrue(documents.get() > 20, documents.toString());
-        assertTrue(refusals.keySet().containsAll(Set.of(E2BErrorCode.INVALID_ARGUMENT, E2BErrorCode.NOT_FOUND)), refusals.toString());
+        assertTrue(refusals.keySet().containsAll(
+                Set.of(E2BErrorCode.INVALID_ARGUMENT, E2BErrorCode.NOT_FOUND, E2BErrorCode.CANCELLED)), refusals.toString());
         assertTrue(Census.within(10_000, () -> Census.descriptors() <= descriptors + 8), () -> descriptors + " -> " + Census.descriptors());
         assertTrue(Census.within(10_000, () -> Census.descendants(ProcessHandle.current().pid()).size() <= processes.size()),
                 () -> processes + " -> " + Census.descendants(ProcessHandle.current().pid()));
