@@ -1,5 +1,7 @@
 package io.e2bridge.internal;
 
+import io.e2bridge.E2BErrorCode;
+import io.e2bridge.E2BException;
 import java.util.concurrent.Callable;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.Semaphore;
@@ -38,9 +40,18 @@ final class CallPool {
 
     private CallPool() {}
 
-    /** Runs a task on a thread of the pool. */
+    /**
+     * Runs a task on a thread of the pool.
+     *
+     * @throws E2BException LIMIT_EXCEEDED when the process can have no further thread
+     */
     static void start(Runnable task) {
-        THREAD_POOL.execute(task);
+        try {
+            THREAD_POOL.execute(task);
+        } catch (OutOfMemoryError e) {
+            // It says so of threads, too.
+            throw new E2BException(E2BErrorCode.LIMIT_EXCEEDED, "no thread for the call: " + e.getMessage(), null, null, e);
+        }
     }
 
     /** {@return a task of the pool for its caller to wait on} */

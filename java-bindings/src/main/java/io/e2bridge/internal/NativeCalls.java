@@ -13,6 +13,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -449,15 +450,17 @@ public final class NativeCalls {
         if (ended.getAsBoolean() || cancelOnce(client, number)) {
             return;
         }
-        CallPool.start(() -> {
+        Runnable again = () -> {
             while (!ended.getAsBoolean() && !cancelOnce(client, number)) {
-                try {
-                    Thread.sleep(1);
-                } catch (InterruptedException nobodyElseKnowsThisThread) {
-                    return;
-                }
+                // Nobody else knows the thread of the pool; an interrupt does not end this, nor is it lost.
+                LockSupport.parkNanos(1_000_000);
             }
-        });
+        };
+        try {
+            CallPool.start(again);
+        } catch (E2BException noThread) {
+            again.run();
+        }
     }
 
     /** {@return true when there is nothing left to ask for} */

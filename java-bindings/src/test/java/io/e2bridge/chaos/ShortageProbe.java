@@ -14,8 +14,10 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
+import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A client on a host that runs out of something: it works, then it does not and says why, then it works again. Prints what it saw;
@@ -26,7 +28,8 @@ public final class ShortageProbe {
     private static final int MOST = 400;
 
     private final E2B client;
-    private final Set<String> seen = new TreeSet<>();
+    private final Set<String> seen = new ConcurrentSkipListSet<>();
+    private final Set<String> told = new ConcurrentSkipListSet<>();
     private final List<String> sandboxes = new ArrayList<>();
 
     private ShortageProbe(E2B client) {
@@ -106,8 +109,11 @@ public final class ShortageProbe {
             return true;
         } catch (E2BException e) {
             boolean ended = e.code() == E2BErrorCode.NOT_FOUND;
-            if (!ended && seen.add(name + ": " + e.code())) {
-                System.out.println(name + ": " + e);
+            if (!ended) {
+                seen.add(name + ": " + e.code());
+                if (told.add(name + ": " + e.getMessage().replaceAll("[^a-z ].*", ""))) {
+                    System.out.println(name + ": " + e);
+                }
             }
             expect(PROPER.contains(e.code()) || ended, name + ": " + e + " " + e.context());
             return false;
@@ -218,8 +224,26 @@ public final class ShortageProbe {
     private void processes(Path group) throws Exception {
         String id = client.createE2BSandbox("before", "base", 300, 32, 1).sandboxId();
         for (int more : new int[] {0, 1, 2, 3, 5, 12}) {
+            // Each will need a thread of the process for its call. What Java needs to run them is there when the shortage begins.
+            AtomicBoolean go = new AtomicBoolean();
+            List<FutureTask<Object>> tasks = new ArrayList<>();
+            for (int i = 0; i < 20; i++) {
+                FutureTask<Object> task = new FutureTask<>(() -> {
+                    while (!go.get()) {
+                        LockSupport.parkNanos(1_000_000);
+                    }
+                    attempt("many virtual", () -> client.executeE2BProcess(id, "sleep 0.2", null, 10, true));
+                }, null);
+                tasks.add(task);
+                Thread.ofVirtual().start(task);
+            }
+            Thread.sleep(20);
             int now = Integer.parseInt(Files.readString(group.resolve("pids.current")).strip());
             Files.writeString(group.resolve("pids.max"), Integer.toString(now + more));
+            go.set(true);
+            for (FutureTask<Object> task : tasks) {
+                task.get();
+            }
             use(id);
             boolean room = true;
             while (room && sandboxes.size() < MOST) {

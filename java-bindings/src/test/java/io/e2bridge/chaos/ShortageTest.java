@@ -54,6 +54,7 @@ class ShortageTest {
         try {
             String output = probe(inGroup(group), "processes", directory.toString(), group.toString());
             assertTrue(output.contains("create: LIMIT_EXCEEDED"), output);
+            assertTrue(output.contains("no thread for the call"), output);
         } finally {
             Files.delete(group);
         }
