@@ -137,18 +137,6 @@ fn an_apparmor_profile_that_denies_mounts() {
 }
 
 #[test]
-#[ignore = "needs a kernel with kernel.apparmor_restrict_unprivileged_userns=1 and an ordinary user"]
-fn apparmor_that_restricts_user_namespaces() {
-    let failure = refused(Engine::start());
-    assert_eq!(failure.kind, FailureKind::Isolation, "{failure:?}");
-    assert_eq!(
-        failure.remedy.as_deref(),
-        Some("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
-        "{failure:?}"
-    );
-}
-
-#[test]
 #[ignore = "needs a container's view, with /sys/fs/cgroup read-only"]
 fn read_only_cgroups_are_named_with_their_remedy() {
     no_group("Read-only file system", "writable /sys/fs/cgroup");
