@@ -127,7 +127,14 @@ fn protocol() {
     );
     seed("import-tree", &[2], &InitRequest::ImportTree { roots });
     seed("long", &[2], &InitRequest::Long { bytes: 1 << 22 });
-    let exit = Exit { exit_code: None, signal: Some(9), timed_out: true, cpu_us: 5, max_rss_bytes: 1 << 20 };
+    let exit = Exit {
+        exit_code: None,
+        signal: Some(9),
+        timed_out: true,
+        cpu_us: 5,
+        max_rss_bytes: 1 << 20,
+        out_of_memory: false,
+    };
     let done = InitEvent::Done { entries: 1, bytes: 5 };
     let failed = InitEvent::Failed { stage: text("open"), errno: 40 };
     seed("exited", &[3], &InitEvent::Exited(exit));
@@ -154,7 +161,7 @@ fn protocol() {
         result: Some(text("1")),
         results: vec![WorkerOutput {
             text: text("1"),
-            json: Some(serde_json::json!({"a": [1, null, 1.5]})),
+            json: Some(serde_json::value::to_raw_value(&serde_json::json!({"a": [1, null, 1.5]})).unwrap()),
             is_main_result: true,
         }],
         error: Some(WorkerError { name: text("E"), value: text("v"), traceback: text("t") }),

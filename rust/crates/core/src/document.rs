@@ -2,6 +2,7 @@
 //! and the Java records carry the same names. Times are RFC 3339 UTC, sizes bytes unless the name says MiB (`_mb`).
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// State of a sandbox.
@@ -241,12 +242,12 @@ pub struct CodeError {
 }
 
 /// One rich result of a code run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CodeOutput {
     /// Text form.
     pub text: String,
     /// The value as JSON where it has such a form; null otherwise.
-    pub json: Option<Value>,
+    pub json: Option<Box<RawValue>>,
     /// True for the value of the last expression, false for what was displayed.
     pub is_main_result: bool,
 }

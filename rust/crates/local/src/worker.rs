@@ -32,6 +32,10 @@ const KILL_PATIENCE: Duration = Duration::from_secs(6);
 const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a call that waits for its context looks whether it was cancelled.
 const CONTEXT_TICK: Duration = Duration::from_millis(20);
+/// Most bytes of results that a reply may have; the worker programs keep to less.
+const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
+/// Most levels of a result's JSON; what reads it further on has limits, too.
+const MAX_RESULT_DEPTH: usize = 128;
 /// Where the zygote puts the worker programs.
 const PROGRAMS: &str = "/etc/e2bridge";
 
@@ -666,8 +670,40 @@ impl Reply {
         if body.len() < length {
             return Received::Part;
         }
-        serde_json::from_slice(body).map_or(Received::Garbled, Received::Whole)
+        match serde_json::from_slice(body) {
+            Ok(reply) => bounded(reply).map_or(Received::Garbled, Received::Whole),
+            Err(_) => Received::Garbled,
+        }
     }
+}
+
+/// A reply whose results are no more than a worker sends; JSON of too many levels is left out.
+fn bounded(mut reply: Box<WorkerReply>) -> Option<Box<WorkerReply>> {
+    let mut bytes = 0;
+    for output in &mut reply.results {
+        bytes += output.text.len() + output.json.as_ref().map_or(0, |json| json.get().len());
+        output.json = output.json.take().filter(|json| depth(json.get()) <= MAX_RESULT_DEPTH);
+    }
+    (bytes <= MAX_RESULT_BYTES).then_some(reply)
+}
+
+/// Levels of arrays and objects in a text that is JSON.
+fn depth(json: &str) -> usize {
+    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                now += 1;
+                most = most.max(now);
+            }
+            b']' | b'}' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 /// The reply that comes over a socket, if it is one.
@@ -703,6 +739,43 @@ mod tests {
         let mut bytes = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
         bytes.extend_from_slice(body);
         bytes
+    }
+
+    fn received(body: &[u8]) -> Option<Box<WorkerReply>> {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let sent = framed(body);
+        let writer = std::thread::spawn(move || far.write_all(&sent));
+        let mut reply = Reply::default();
+        let received = loop {
+            wait::poll(&mut [PollFd::new(&near, PollFlags::IN)], None).unwrap();
+            match reply.receive(&near) {
+                Received::Part => {}
+                Received::Whole(reply) => break Some(reply),
+                Received::Garbled | Received::End => break None,
+            }
+        };
+        drop(near);
+        let _ = writer.join().unwrap();
+        received
+    }
+
+    #[test]
+    fn results_of_a_reply_are_bounded_in_bytes_and_levels() {
+        let result =
+            |json: &str| format!(r#"{{"results":[{{"text":"","json":{json},"is_main_result":true}}]}}"#);
+        let json = |json: &str| received(result(json).as_bytes()).unwrap().results.remove(0).json;
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert_eq!(json(&nested(128)).unwrap().get().len(), 256);
+        assert!(json(&nested(129)).is_none());
+        assert!(json(&nested(1_000_000)).is_none(), "no recursion on the depth of what comes");
+        assert!(
+            json(&format!(r#""{}""#, "[{\\\"".repeat(1_000))).is_some(),
+            "brackets in a text are no levels"
+        );
+        assert!(json("null").is_none());
+        let zeros = |count: usize| format!("[{}0]", "0,".repeat(count));
+        assert!(received(result(&zeros(1 << 20)).as_bytes()).is_some());
+        assert!(received(result(&zeros(17 << 20)).as_bytes()).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! and 2, which are pipes that the library drains. All that a run wrote before its reply is in the pipes when the reply arrives.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Longest message in either direction, bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024 * 1024;
@@ -85,9 +85,9 @@ pub struct WorkerReply {
 pub struct WorkerOutput {
     /// Text form.
     pub text: String,
-    /// As JSON, where it has such a form.
+    /// As JSON, where it has such a form; text, for as values it would be many times as large.
     #[serde(default)]
-    pub json: Option<Value>,
+    pub json: Option<Box<RawValue>>,
     /// True for the last expression's value.
     pub is_main_result: bool,
 }

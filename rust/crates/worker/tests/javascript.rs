@@ -66,7 +66,7 @@ fn results_have_json_where_there_is_such_a_form() {
         assert!(reply.error.is_none(), "{code}: {:?}", reply.error);
         assert_eq!(reply.results.len(), 1, "{code}");
         assert!(reply.results[0].is_main_result);
-        assert_eq!(reply.results[0].json, form, "{code}");
+        assert_eq!(json_of(&reply.results[0]), form, "{code}");
         assert_eq!(Some(&reply.results[0].text), reply.result.as_ref());
     }
 }
@@ -77,7 +77,7 @@ fn display_adds_results() {
     let reply = worker.code("display({ a: 1 }); display('text', 2); 3");
     let found: Vec<_> = reply.results.iter().map(|one| (one.text.as_str(), one.is_main_result)).collect();
     assert_eq!(found, [("{ a: 1 }", false), ("text", false), ("2", false), ("3", true)]);
-    assert_eq!(reply.results[0].json, Some(json!({"a": 1})));
+    assert_eq!(json_of(&reply.results[0]), Some(json!({"a": 1})));
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn hostile_code_changes_nothing_of_the_reply() {
         .code("Object.prototype.toJSON = () => 'x'; JSON.stringify = () => { throw 1 }; [{ a: 1 }, 'b']");
     assert_eq!(reply.result.as_deref(), Some("[ { a: 1 }, 'b' ]"));
     let reply = worker.code("Array.prototype[Symbol.iterator] = Array.prototype.join = String.prototype.replace = null; JSON.stringify = null; [1, { b: [2] }]");
-    assert_eq!(reply.results[0].json, Some(json!([1, {"b": [2]}])));
+    assert_eq!(json_of(&reply.results[0]), Some(json!([1, {"b": [2]}])));
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn results_have_json_where_there_is_such_a_form() {
         assert!(reply.error.is_none(), "{code}: {:?}", reply.error);
         assert_eq!(reply.results.len(), 1, "{code}");
         assert!(reply.results[0].is_main_result);
-        assert_eq!(reply.results[0].json, form, "{code}");
+        assert_eq!(json_of(&reply.results[0]), form, "{code}");
     }
     let reply = worker.code("display({ a: 1 }); display('text', 2); 3");
     let found: Vec<_> = reply.results.iter().map(|one| (one.text.as_str(), one.is_main_result)).collect();

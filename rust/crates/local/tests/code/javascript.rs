@@ -8,7 +8,8 @@ fn results_output_and_errors_arrive() {
     let done = host.run("javascript", "console.log('out'); console.error('err'); ({ a: [1, 2] })");
     assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("out\n", "err\n"));
     assert_eq!(done.result.as_deref(), Some("{ a: [ 1, 2 ] }"));
-    assert_eq!(done.results[0].json, Some(serde_json::json!({"a": [1, 2]})));
+    let json = done.results[0].json.as_ref().expect("JSON").get();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), serde_json::json!({"a": [1, 2]}));
     assert!(
         done.execution_id.starts_with("exec_")
             && done.sandbox_id == host.sandbox

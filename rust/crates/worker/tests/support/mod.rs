@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2bridge_protocol::worker::{WorkerReply, WorkerRequest};
+use e2bridge_protocol::worker::{WorkerOutput, WorkerReply, WorkerRequest};
 
 pub const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 
@@ -23,6 +23,11 @@ pub fn request(code: &str) -> WorkerRequest {
         memory_bytes: None,
         call: None,
     }
+}
+
+/// The value that a result has as JSON.
+pub fn json_of(output: &WorkerOutput) -> Option<serde_json::Value> {
+    output.json.as_ref().map(|json| serde_json::from_str(json.get()).expect("JSON"))
 }
 
 pub fn in_context(code: &str) -> WorkerRequest {
