@@ -11,6 +11,8 @@ mod golden;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
+mod injector;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod limits;

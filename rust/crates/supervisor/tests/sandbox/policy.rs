@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use e2bridge_protocol::supervisor::{Mechanism, Template};
 use serde_json::{Value, json};
@@ -171,6 +172,14 @@ fn number_of(name: &str) -> u64 {
         .collect();
     assert_eq!(compared.len(), 1, "{name}: {compared:?}");
     u64::from(*compared.first().unwrap())
+}
+
+/// The name of a call that the policy names.
+pub(crate) fn name_of(number: i32) -> String {
+    static NAMES: OnceLock<BTreeMap<String, u64>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| Policy::new(false).names);
+    let known = names.iter().find(|(_, known)| i64::try_from(**known) == Ok(i64::from(number)));
+    known.map_or_else(|| number.to_string(), |(name, _)| name.clone())
 }
 
 /// The program that tries calls, in a sandbox. None when it cannot be built here.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -17,6 +17,8 @@ use e2bridge_protocol::supervisor::{
 };
 use e2bridge_protocol::{PROTOCOL_VERSION, socket};
 use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::injector::{self, Injector};
 
 /// Longest wait for an answer, seconds.
 const PATIENCE: u64 = 30;
@@ -98,6 +100,8 @@ pub(crate) struct Options {
     pub(crate) node: Vec<String>,
     /// Command that starts the supervisor, which is its last argument then.
     pub(crate) wrapper: Vec<String>,
+    /// Hears and answers its system calls, and those of all that it starts.
+    pub(crate) injector: Option<Injector>,
 }
 
 impl Default for Options {
@@ -107,6 +111,7 @@ impl Default for Options {
             python: vec!["/usr/bin/python3".to_owned()],
             node: vec!["/usr/bin/node".to_owned()],
             wrapper: Vec::new(),
+            injector: None,
         }
     }
 }
@@ -118,7 +123,7 @@ fn unique() -> String {
 }
 
 /// Starts the supervisor without saying anything to it.
-pub(crate) fn launch(wrapper: &[String]) -> (OwnedFd, Child) {
+pub(crate) fn launch(wrapper: &[String], injector: Option<&Injector>) -> (OwnedFd, Child) {
     let (near, far) = socket::seqpacket_pair().unwrap();
     let mut command = match wrapper.split_first() {
         Some((program, arguments)) => {
@@ -130,22 +135,23 @@ pub(crate) fn launch(wrapper: &[String]) -> (OwnedFd, Child) {
     };
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let raw = far.as_raw_fd();
+    let listened = injector.is_some();
     // SAFETY: only system calls between fork and exec; the descriptor stays open until `far` is dropped below.
     unsafe {
         command.pre_exec(move || {
             if raw == 3 {
-                return Ok(rustix::io::fcntl_setfd(
-                    std::os::fd::BorrowedFd::borrow_raw(3),
-                    rustix::io::FdFlags::empty(),
-                )?);
+                let same = BorrowedFd::borrow_raw(3);
+                rustix::io::fcntl_setfd(same, rustix::io::FdFlags::empty())?;
+            } else if libc::dup2(raw, 3) != 3 {
+                return Err(io::Error::last_os_error());
             }
-            match libc::dup2(raw, 3) {
-                3 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            }
+            if listened { injector::hand_over() } else { Ok(()) }
         });
     }
     let child = command.spawn().unwrap();
+    if let Some(injector) = injector {
+        injector.listen(child.id());
+    }
     (near, child)
 }
 
@@ -162,13 +168,20 @@ pub(crate) fn ask(
 pub(crate) fn ask_later(library: &OwnedFd, request: &SupervisorRequest, fd: Option<&OwnedFd>) -> OwnedFd {
     let (near, far) = socket::seqpacket_pair().unwrap();
     let fds: Vec<_> = [Some(&far), fd].into_iter().flatten().map(|fd| fd.as_fd()).collect();
-    socket::send(library, request, &fds).unwrap();
+    // A supervisor that has ended does not reply, and is seen not to.
+    if let Err(error) = socket::send(library, request, &fds) {
+        assert!(ended(&error), "{error}");
+    }
     near
 }
 
 pub(crate) fn wait(reply: OwnedFd) -> Option<SupervisorReply> {
     assert!(readable(&reply, patience(PATIENCE)), "no reply");
-    socket::recv(&reply).unwrap().map(|(reply, _)| reply)
+    match socket::recv(&reply) {
+        // It ended before it took the request.
+        Err(error) if ended(&error) => None,
+        other => other.unwrap().map(|(reply, _)| reply),
+    }
 }
 
 pub(crate) fn readable(fd: &OwnedFd, patience: Duration) -> bool {
@@ -183,7 +196,7 @@ impl Engine {
     }
 
     pub(crate) fn with(options: Options) -> Result<Self, Failure> {
-        let (library, mut child) = launch(&options.wrapper);
+        let (library, mut child) = launch(&options.wrapper, options.injector.as_ref());
         let directory = options.runtime.is_none().then(|| tempfile::tempdir().unwrap());
         let runtime = options.runtime.unwrap_or_else(|| directory.as_ref().unwrap().path().to_owned());
         let client = unique();
@@ -352,6 +365,32 @@ pub(crate) struct Sandbox {
     pub(crate) created: Created,
 }
 
+/// Why a request to init has no result.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// It says so.
+    Failed { stage: String, errno: i32 },
+    /// It has ended.
+    Ended,
+}
+
+/// The next event that is no failure.
+pub(crate) fn next_event(channel: &OwnedFd) -> Result<InitEvent, NoAnswer> {
+    assert!(readable(channel, patience(PATIENCE)), "init does not answer");
+    match socket::recv(channel) {
+        Ok(Some((InitEvent::Failed { stage, errno }, _))) => Err(NoAnswer::Failed { stage, errno }),
+        Ok(Some((event, _))) => Ok(event),
+        Ok(None) => Err(NoAnswer::Ended),
+        Err(error) if ended(&error) => Err(NoAnswer::Ended),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whether whoever is at the other end has ended, perhaps with something unread.
+fn ended(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 /// What a program left.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -382,19 +421,38 @@ impl Sandbox {
 
     /// Writes a file inside.
     pub(crate) fn put_file(&self, path: &str, bytes: &[u8]) {
-        let (channel, far) = socket::seqpacket_pair().unwrap();
+        self.try_put_file(path, bytes).unwrap();
+    }
+
+    pub(crate) fn try_put_file(&self, path: &str, bytes: &[u8]) -> Result<(), NoAnswer> {
         let (data, near) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let request = InitRequest::WriteFile { path: path.to_owned(), bytes: bytes.len() as u64 };
-        socket::send(&self.control, &request, &[far.as_fd(), data.as_fd()]).unwrap();
-        drop((far, data));
-        fs::File::from(near).write_all(bytes).unwrap();
-        assert!(readable(&channel, patience(PATIENCE)), "the file is not written");
-        let event = socket::recv::<InitEvent>(&channel).unwrap().expect("init ended").0;
-        assert!(matches!(event, InitEvent::Done { .. }), "{path}: {event:?}");
+        let channel = self.request(&request, &[data.as_fd()])?;
+        drop(data);
+        // Whoever was to read it may have failed.
+        let _ = fs::File::from(near).write_all(bytes);
+        match next_event(&channel)? {
+            InitEvent::Done { .. } => Ok(()),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    /// Sends a request; events come out of what is returned.
+    pub(crate) fn request(&self, request: &InitRequest, fds: &[BorrowedFd<'_>]) -> Result<OwnedFd, NoAnswer> {
+        let (channel, far) = socket::seqpacket_pair().unwrap();
+        let fds: Vec<_> = [far.as_fd()].iter().chain(fds).copied().collect();
+        match socket::send(&self.control, request, &fds) {
+            Ok(()) => Ok(channel),
+            Err(error) if ended(&error) => Err(NoAnswer::Ended),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     pub(crate) fn run(&self, argv: &[&str]) -> Output {
-        let (channel, far) = socket::seqpacket_pair().unwrap();
+        self.try_run(argv).unwrap_or_else(|error| panic!("{argv:?}: {error:?}"))
+    }
+
+    pub(crate) fn try_run(&self, argv: &[&str]) -> Result<Output, NoAnswer> {
         let (out_read, out_write) = pipe();
         let (err_read, err_write) = pipe();
         let spawn = InitRequest::Spawn(Spawn {
@@ -405,19 +463,18 @@ impl Sandbox {
             capture: true,
             worker: false,
         });
-        let fds = [&far, &out_write, &err_write, &out_read, &err_read].map(|fd| fd.as_fd());
-        socket::send(&self.control, &spawn, &fds).unwrap();
-        drop((far, out_write, err_write));
+        let channel =
+            self.request(&spawn, &[&out_write, &err_write, &out_read, &err_read].map(|fd| fd.as_fd()))?;
+        drop((out_write, err_write));
         let (stdout, stderr) = (reader(out_read), reader(err_read));
         let exit = loop {
-            assert!(readable(&channel, patience(PATIENCE)), "the program does not end");
-            match socket::recv(&channel).unwrap().expect("init ended").0 {
+            match next_event(&channel)? {
                 InitEvent::Started { .. } => {}
                 InitEvent::Exited(exit) => break exit,
                 other => panic!("{argv:?}: {other:?}"),
             }
         };
-        Output { exit, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+        Ok(Output { exit, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() })
     }
 
     /// Starts a program and leaves it running; it ends when the channel closes.
