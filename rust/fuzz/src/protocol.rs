@@ -30,6 +30,7 @@ pub fn protocol(data: &[u8]) {
 
 fn round_trip<T: Serialize + DeserializeOwned + Debug>(bytes: &[u8]) {
     let Ok(message) = decode::<T>(bytes) else { return };
+    assert!(decode::<T>(&[bytes, &[0]].concat()).is_err(), "{message:?} with more behind it");
     let again = encode(&message).expect("what was decoded can be encoded");
     assert!(again.len() <= bytes.len(), "{message:?} grew");
     let twice: T = decode(&again).expect("what was encoded can be decoded");

@@ -52,6 +52,7 @@ fn arguments() {
     seed("filter", 10, 0, &["expired", "bash"]);
     seed("config", 11, 0, &[config]);
     seed("config-unknown", 11, 0, &[r#"{"Backend":"local"}"#]);
+    seed("long-key", 4, 0, &["t", "c", &format!("{{\"env\":{{\"{}\":1}}}}", "k ".repeat(800))]);
     seed("deep", 4, 0, &["t", "c", &format!("{{\"a\":{}", "[".repeat(300))]);
 }
 
