@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
 /// Longest time for cgroups to become free of processes that have ended.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
+/// Until a signal that was refused is sent again.
+const KILL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often that is tried.
 const REMOVAL_INTERVAL: Duration = Duration::from_millis(1);
 

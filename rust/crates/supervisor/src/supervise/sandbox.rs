@@ -13,7 +13,8 @@ use rustix::thread::CpuSet;
 
 use super::cgroup::{Controller, Groups, Refusal};
 use super::{
-    Client, PATIENCE, REMOVAL_INTERVAL, REMOVAL_PATIENCE, Source, Supervisor, Token, answer_to, zygote_died,
+    Client, KILL_INTERVAL, PATIENCE, REMOVAL_INTERVAL, REMOVAL_PATIENCE, Source, Supervisor, Token,
+    answer_to, zygote_died,
 };
 use crate::failure::{explain, failure, system, unavailable};
 use crate::message::{CloneCommand, CloneReport, Order};
@@ -191,9 +192,9 @@ impl Supervisor {
                 return self.sandbox_is_gone(number);
             }
         };
-        let (pidfd, _) = sandbox.pidfd.insert((pidfd, token));
+        sandbox.pidfd = Some((pidfd, token));
         if matches!(sandbox.phase, Phase::Ending) {
-            return kill(pidfd);
+            return self.send_kill(number);
         }
         sandbox.phase = Phase::Confining;
         if let Err(failure) = self.let_go(number) {
@@ -310,13 +311,27 @@ impl Supervisor {
             Phase::Ordered(_) => sandbox.phase = Phase::Ending,
             Phase::Confining | Phase::Running => {
                 sandbox.phase = Phase::Ending;
-                sandbox.deadline = None;
-                if let Some((pidfd, _)) = &sandbox.pidfd {
-                    // Fails only when it is gone, which its descriptor tells, too.
-                    let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
-                }
+                self.send_kill(number);
             }
             Phase::Ending | Phase::Gone { .. } => {}
+        }
+    }
+
+    /// Kills the init of a sandbox that is ending. When that is refused, who waits for the end gets to know, and it is tried again.
+    fn send_kill(&mut self, number: u64) {
+        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
+        let Some((pidfd, _)) = &sandbox.pidfd else { return };
+        sandbox.deadline = None;
+        match rustix::process::pidfd_send_signal(pidfd, Signal::KILL) {
+            // It is gone, which its descriptor tells, too.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => {
+                sandbox.deadline = Some(Instant::now() + KILL_INTERVAL);
+                let refused = SupervisorReply::Failed(system("end sandbox", "pidfd_send_signal", error));
+                for reply in sandbox.killers.drain(..) {
+                    answer_to(&reply, &refused);
+                }
+            }
         }
     }
 
@@ -433,7 +448,8 @@ impl Supervisor {
                 }
             }
             Phase::Confining => self.fail_sandbox(number, late()),
-            Phase::Running | Phase::Ending => sandbox.deadline = None,
+            Phase::Ending => self.send_kill(number),
+            Phase::Running => sandbox.deadline = None,
         }
     }
 }
