@@ -173,8 +173,9 @@ fn errors(number: i32) -> &'static [i32] {
         libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_mkdir | libc::SYS_symlink => &[libc::ENOSPC],
         libc::SYS_sendmsg | libc::SYS_sendto => &[libc::ENOBUFS],
         libc::SYS_recvmsg | libc::SYS_recvfrom => &[libc::ENOMEM],
-        // Waiting is broken off.
-        libc::SYS_poll
+        // Broken off.
+        libc::SYS_getrandom
+        | libc::SYS_poll
         | libc::SYS_ppoll
         | libc::SYS_epoll_wait
         | libc::SYS_epoll_pwait
