@@ -198,6 +198,11 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn new(engine: &'a Engine, sandbox: &'a Sandbox) -> Self {
         let init = sandbox.created.init_pid;
+        // What ran before may have a moment left.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !descendants(init).is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let program = sandbox.start(&["/bin/sleep", "60"]);
         let [shepherd, program_pid] = descendants(init)[..] else { panic!("{:?}", descendants(init)) };
         let (channel, worker) = start_worker(sandbox);
@@ -501,8 +506,13 @@ impl<'a> Scene<'a> {
         for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
             let entry = entry?;
             let number = entry.file_name().to_str().unwrap().to_owned();
-            let target = fs::read_link(entry.path())?.to_str().unwrap().to_owned();
-            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"))?;
+            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"));
+            let (target, info) = match (fs::read_link(entry.path()), info) {
+                (Ok(target), Ok(info)) => (target.to_str().unwrap().to_owned(), info),
+                // It has just been closed.
+                (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
+                (Err(error), _) | (_, Err(error)) => return Err(error),
+            };
             let of = |wanted: &str| info.lines().find_map(|line| line.strip_prefix(wanted)).map(str::trim);
             let flags = u32::from_str_radix(of("flags:").unwrap(), 8).unwrap();
             let inode = target.split(['[', ']']).nth(1).unwrap_or_default();
