@@ -189,7 +189,7 @@ public final class Census {
             directories.add(runtime + "/e2bridge");
         }
         for (String directory : directories) {
-            if (Files.isDirectory(Path.of(directory))) {
+            if (Files.isDirectory(Path.of(directory)) && Files.isReadable(Path.of(directory))) {
                 try (Stream<Path> entries = Files.list(Path.of(directory))) {
                     entries.map(Path::toString)
                             .filter(name -> engines.stream().anyMatch(engine -> name.contains(engine.substring("e2bridge-".length()))))

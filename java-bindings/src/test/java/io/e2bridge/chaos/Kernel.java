@@ -24,6 +24,7 @@ final class Kernel {
     private static final MethodHandle SHMGET = handle("shmget", ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT);
     private static final MethodHandle SHMCTL = handle("shmctl", ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG);
     private static final MethodHandle MEMFD_CREATE = handle("memfd_create", ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT);
+    private static final MethodHandle MALLOC_TRIM = handle("malloc_trim", ValueLayout.JAVA_LONG);
     private static final MethodHandle CLOSE = handle("close", ValueLayout.JAVA_INT);
 
     private Kernel() {}
@@ -77,6 +78,11 @@ final class Kernel {
         try (java.lang.foreign.Arena arena = java.lang.foreign.Arena.ofConfined()) {
             return call(MEMFD_CREATE, arena.allocateFrom("planted").address(), 0);
         }
+    }
+
+    /** Gives memory that the C library's allocator has free back to the system. */
+    static void trimHeap() {
+        call(MALLOC_TRIM, 0L);
     }
 
     /** Closes a descriptor. */

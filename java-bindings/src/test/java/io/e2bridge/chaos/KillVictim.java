@@ -9,9 +9,13 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /** The JVM under test of {@link KillRounds}: a load, and lines that say when to rest and to tell. */
 public final class KillVictim {
+    private static final Logger EVENTS = Logger.getLogger("io.e2bridge");
+
     private KillVictim() {}
 
     /**
@@ -20,6 +24,7 @@ public final class KillVictim {
      * @param arguments data directory, seed, threads
      */
     public static void main(String[] arguments) throws Exception {
+        EVENTS.setLevel(Level.OFF);
         E2BConfig config = E2BConfig.builder().dataDirectory(Path.of(arguments[0])).build();
         // What the library keeps for as long as it is loaded is there from now on.
         E2B.open(config).close();

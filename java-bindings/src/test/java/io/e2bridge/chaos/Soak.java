@@ -112,11 +112,10 @@ public final class Soak {
                 .toList();
         Soak soak = new Soak(client, residue, templates, seed);
         soak.hold(seconds);
-        soak.load.closing();
-        client.close();
         if (!soak.load.stop()) {
             soak.failures.add("calls hang: " + soak.load.late());
         }
+        client.close();
         List<Residue.Item> left = residue.after(10_000);
         left.forEach(item -> soak.failures.add("left: " + item));
         soak.load.defects().forEach(soak.failures::add);
@@ -175,7 +174,9 @@ public final class Soak {
             load.clear();
             poolsFilled();
             residue.between(5_000).forEach(item -> failures.add("left at a rest: " + item));
+            // What is free is not what leaks.
             System.gc();
+            Kernel.trimHeap();
             samples.add(sample());
             Sample now = samples.getLast();
             System.out.printf(Locale.ROOT, "soak: %5.1f min, %d calls, JVM %d MiB, %d descriptors, %d threads, faults %s%n",
@@ -375,7 +376,7 @@ public final class Soak {
         line(page, "");
         line(page, "## Growth");
         line(page, "");
-        line(page, "At each rest every sandbox is ended and the pools are filled.");
+        line(page, "At each rest every sandbox is ended, the pools are filled, and the allocators give back what is free.");
         line(page, "");
         line(page, "| minute | calls | JVM resident, MiB | heap in use, MiB | supervisor resident, MiB | descriptors of the JVM | of the supervisor | threads | processes below the JVM | control groups | buffers | calls in flight |");
         line(page, "|---|---|---|---|---|---|---|---|---|---|---|---|");
