@@ -28,6 +28,7 @@ mod spawn;
 mod statistics;
 mod sys;
 mod tree;
+pub mod weaken;
 
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {

@@ -15,6 +15,7 @@ use crate::shepherd::state;
 use crate::spawn::{self, Started, Streams, in_child, tell};
 use crate::sys::{self, Fork, Slot, Slots, Waited};
 use crate::tree::{Process, Processes, Snapshot, Top};
+use crate::weaken::{self, Defence};
 use crate::{Badness, InitOptions, archive, file_agent, statistics};
 
 /// Most executions at a time, those counted of which only background processes are left.
@@ -219,7 +220,9 @@ pub(crate) fn run(options: InitOptions) -> ! {
     sys::reset_signal_dispositions();
     sys::block_signals(true);
     // Never ptraced and no memory to be read by what has the same uid.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    if weaken::keeps(Defence::NotDumpable) {
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
     match Server::new(options) {
         Ok(mut server) => server.serve(),
         Err(_) => sys::exit(70),
@@ -270,7 +273,7 @@ impl Server {
         let set = |value: i16| {
             let _ = rustix::io::pwrite(&badness.file, value.to_string().as_bytes(), 0);
         };
-        set(badness.programs);
+        set(if weaken::keeps(Defence::Badness) { badness.programs } else { badness.init });
         let started = start();
         set(badness.init);
         started
@@ -461,6 +464,7 @@ impl Server {
         };
         let deadline =
             spawn.timeout_ms.and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
+        let deadline = deadline.filter(|_| weaken::keeps(Defence::Deadline));
         let started = self.expendable(|| {
             spawn::start(spawn, &channel, streams, slot, self.slots, self.embedded_javascript)
         });

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 
+use crate::weaken::{self, Defence};
+
 /// Ends the process without running anything of the standard library.
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: `_exit` touches no memory of this process.
@@ -233,6 +235,9 @@ pub(crate) fn close_others(keep: &mut [RawFd]) -> io::Result<()> {
 }
 
 fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
+    if !weaken::keeps(Defence::Descriptors) {
+        return Ok(());
+    }
     // SAFETY: the caller is a fresh fork that keeps no owner of a descriptor in that range, or about to exec.
     match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
         0 => Ok(()),
@@ -350,7 +355,9 @@ extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
                 return fail(launch, "dup2");
             }
         }
-        libc::setsid();
+        if weaken::keeps(Defence::Session) {
+            libc::setsid();
+        }
         if libc::chdir(image.cwd.as_ptr()) != 0 {
             return fail(launch, "chdir");
         }

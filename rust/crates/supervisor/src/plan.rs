@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::supervisor::Limits;
 use rustix::process::Resource;
 
@@ -126,11 +127,12 @@ pub(crate) const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urando
 /// Mount options of the writable file system.
 pub(crate) fn writable_options(order: &Order) -> String {
     // One page at least, because 0 means unlimited.
-    format!(
-        "size={},nr_inodes={},mode=0755,uid={USER_ID},gid={USER_ID}",
-        order.disk_bytes.max(4096),
-        order.disk_inodes.max(PLACES.len() as u64 + 2)
-    )
+    let size = if weaken::keeps(Defence::DiskSize) { order.disk_bytes.max(4096) } else { 0 };
+    let inodes = match weaken::keeps(Defence::DiskInodes) {
+        true => order.disk_inodes.max(PLACES.len() as u64 + 2),
+        false => 0,
+    };
+    format!("size={size},nr_inodes={inodes},mode=0755,uid={USER_ID},gid={USER_ID}")
 }
 
 /// Limits of a zygote that its clones inherit: resource, soft, hard.
@@ -207,9 +209,12 @@ pub(crate) fn order(
         host_name,
         disk_bytes: limits.disk_bytes,
         disk_inodes: limits.disk_inodes,
-        per_process: without.memory.then(|| PerProcess::new(limits.memory_bytes, socket_buffer)),
-        process_limit: processes_per_namespace.then(|| u64::from(limits.processes)),
-        pid_max: without.processes.then(|| limits.processes.max(1).saturating_add(RESERVED_PIDS)),
+        per_process: (without.memory && weaken::keeps(Defence::Memory))
+            .then(|| PerProcess::new(limits.memory_bytes, socket_buffer)),
+        process_limit: (processes_per_namespace && weaken::keeps(Defence::Processes))
+            .then(|| u64::from(limits.processes)),
+        pid_max: (without.processes && weaken::keeps(Defence::Processes))
+            .then(|| limits.processes.max(1).saturating_add(RESERVED_PIDS)),
     }
 }
 

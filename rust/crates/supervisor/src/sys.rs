@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use e2bridge_init::weaken::{self, Defence};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -37,7 +38,8 @@ pub(crate) fn become_helper() -> io::Result<()> {
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     reset_signals();
-    if let Err(error) = rustix::process::setsid()
+    if weaken::keeps(Defence::Session)
+        && let Err(error) = rustix::process::setsid()
         && rustix::process::getsid(None)? != rustix::process::getpid()
     {
         return Err(error.into());
@@ -185,6 +187,9 @@ pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> ([OwnedFd; N], io::R
 }
 
 fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
+    if !weaken::keeps(Defence::Descriptors) {
+        return Ok(());
+    }
     // SAFETY: the caller keeps no owner of a descriptor in that range.
     match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
         0 => Ok(()),
@@ -215,6 +220,11 @@ impl MountAttributes {
     pub(crate) const NO_DEVICES: Self = Self(libc::MOUNT_ATTR_NODEV);
     /// Nothing can be executed.
     pub(crate) const NO_EXEC: Self = Self(libc::MOUNT_ATTR_NOEXEC);
+
+    /// Itself, unless a test leaves the defence out.
+    pub(crate) fn unless_left_out(self, defence: Defence) -> Self {
+        if weaken::keeps(defence) { self } else { Self(0) }
+    }
 
     /// Both.
     pub(crate) const fn and(self, other: Self) -> Self {

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use e2bridge_init::Badness;
+use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::socket;
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, RestrictionStatus,
@@ -81,8 +82,12 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
     rustix::thread::set_thread_res_gid(group, group, group).at("set group id")?;
     rustix::thread::set_thread_res_uid(user, user, user).at("set user id")?;
     mount_file_systems(prepared, order)?;
-    rustix::system::sethostname(order.host_name.as_bytes()).about("set host name", &order.host_name)?;
-    rustix::process::setsid().at("make session")?;
+    if weaken::keeps(Defence::Uts) {
+        rustix::system::sethostname(order.host_name.as_bytes()).about("set host name", &order.host_name)?;
+    }
+    if weaken::keeps(Defence::Session) {
+        rustix::process::setsid().at("make session")?;
+    }
     limit(order)?;
     let zero = rustix::fs::open(ZERO, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).about("open", ZERO)?;
     let landlock_abi = restrict_files(prepared, order)?;
@@ -102,7 +107,9 @@ fn set_badness() -> Result<Badness, Step> {
 
 fn mount_file_systems(prepared: &Prepared, order: &Order) -> Result<(), Step> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("proc", "/proc", "proc", flags | MountFlags::NOEXEC, None).at("mount proc")?;
+    if weaken::keeps(Defence::FreshProc) {
+        mount("proc", "/proc", "proc", flags | MountFlags::NOEXEC, None).at("mount proc")?;
+    }
     let options = CString::new(plan::writable_options(order))
         .map_err(|error| Step::refused("mount writable file system", error))?;
     mount("e2bridge", SCRATCH, "tmpfs", flags, options.as_c_str()).at("mount writable file system")?;
@@ -157,7 +164,7 @@ fn limit(order: &Order) -> Result<(), Step> {
             _ => {}
         }
     }
-    for name in FURTHER_NAMESPACES {
+    for name in FURTHER_NAMESPACES.into_iter().filter(|_| weaken::keeps(Defence::FurtherNamespaces)) {
         match write(&format!("/proc/sys/user/max_{name}_namespaces"), "0") {
             // An older kernel without this kind.
             Err(step) if step.errno == libc::ENOENT && name != "user" => {}
@@ -176,11 +183,18 @@ fn restrict_files(prepared: &Prepared, order: &Order) -> Result<u32, Step> {
     let all = AccessFs::from_all(TRIED_LANDLOCK_ABI);
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
     let restrict = || -> Result<RestrictionStatus, landlock::RulesetError> {
-        let mut rules = Ruleset::default()
-            .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(all)?
-            .scope(Scope::from_all(TRIED_LANDLOCK_ABI))?
-            .create()?;
+        let mut rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+        let files = weaken::keeps(Defence::LandlockFiles);
+        if files {
+            rules = rules.handle_access(all)?;
+        }
+        if weaken::keeps(Defence::LandlockScopes) {
+            rules = rules.scope(Scope::from_all(TRIED_LANDLOCK_ABI))?;
+        }
+        let mut rules = rules.create()?;
+        if !files {
+            return rules.restrict_self();
+        }
         let mut paths = vec![(open("/"), read)];
         paths.extend(PLACES.iter().map(|place| (open(place.path), all)));
         paths.extend(prepared.devices.iter().map(|path| {
@@ -212,11 +226,33 @@ fn drop_privileges() -> Result<(), Step> {
         | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    if !weaken::keeps(Defence::Capabilities) {
+        return spread_capabilities();
+    }
     rustix::thread::set_capabilities_secure_bits(bits).at("lock secure bits")?;
     sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
     sys::keep_capabilities(CapabilitySet::empty()).at("drop capabilities")?;
     rustix::thread::clear_ambient_capability_set().at("drop ambient capabilities")?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at("set dumpable")
+    set_dumpable()
+}
+
+fn set_dumpable() -> Result<(), Step> {
+    let behavior = match weaken::keeps(Defence::NotDumpable) {
+        true => DumpableBehavior::NotDumpable,
+        false => DumpableBehavior::Dumpable,
+    };
+    rustix::process::set_dumpable_behavior(behavior).at("set dumpable")
+}
+
+/// For tests that leave the defence out: programs inherit what this process has.
+fn spread_capabilities() -> Result<(), Step> {
+    let had = rustix::thread::capabilities(None).at("spread capabilities")?;
+    let sets = CapabilitySets { inheritable: had.permitted, effective: had.permitted, ..had };
+    rustix::thread::set_capabilities(None, sets).at("spread capabilities")?;
+    for capability in had.permitted.iter() {
+        rustix::thread::configure_capability_in_ambient_set(capability, true).at("spread capabilities")?;
+    }
+    set_dumpable()
 }
 
 /// What is reported as in force is asked of the kernel, not believed.
@@ -232,17 +268,23 @@ fn check() -> Result<(), Step> {
             "group id",
             rustix::process::getgid().as_raw() == USER_ID && rustix::process::getegid().as_raw() == USER_ID,
         ),
-        ("process 1", rustix::process::getpid().as_raw_nonzero().get() == 1),
+        ("process 1", rustix::process::getpid().as_raw_nonzero().get() == 1 || !weaken::keeps(Defence::Pid)),
         (
             "capabilities",
             capabilities.effective == none
                 && capabilities.permitted == none
-                && capabilities.inheritable == none,
+                && capabilities.inheritable == none
+                || !weaken::keeps(Defence::Capabilities),
         ),
-        ("no_new_privs", rustix::thread::no_new_privs().at("check no_new_privs")?),
+        (
+            "no_new_privs",
+            rustix::thread::no_new_privs().at("check no_new_privs")?
+                || !weaken::keeps(Defence::NoNewPrivileges),
+        ),
         (
             "seccomp",
-            rustix::thread::secure_computing_mode().at("check seccomp")? == SecureComputingMode::Filter,
+            rustix::thread::secure_computing_mode().at("check seccomp")? == SecureComputingMode::Filter
+                || !weaken::keeps(Defence::Seccomp),
         ),
     ];
     match checks.into_iter().find(|(_, holds)| !holds) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::supervisor::{Cgroups, Failure, FailureKind, Limits, Mechanism};
 use rustix::fs::Access;
 
@@ -454,6 +455,15 @@ fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> 
         other => other,
     };
     let quota = u64::from(limits.cpu_count) * PERIOD_US;
+    let left_out = match home.controller {
+        Controller::Memory => !weaken::keeps(Defence::Memory),
+        Controller::Processes => !weaken::keeps(Defence::Processes),
+        Controller::Cpu => !weaken::keeps(Defence::Cpu),
+        Controller::Accounting => false,
+    };
+    if left_out {
+        return Ok(());
+    }
     match (home.controller, home.mechanism) {
         (Controller::Memory, Mechanism::CgroupV2) => {
             set("memory.max", limits.memory_bytes)?;

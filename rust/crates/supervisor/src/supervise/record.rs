@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::supervisor::{Failure, FailureKind};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -86,6 +87,9 @@ impl Records {
     /// Root in a user namespace that has no ids to spare.
     pub(crate) fn choose_identity(&self, client: &str) -> Result<Identity, Failure> {
         let user = rustix::process::geteuid();
+        if !weaken::keeps(Defence::DedicatedIds) {
+            return Ok(own_identity());
+        }
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let start =
             client.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
+use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::{
     Create, Created, Failure, FailureKind, Mechanism, Posture, SupervisorReply, Template,
@@ -542,7 +543,7 @@ impl Client {
     /// Binds a process, and what it will start, to some processors. The set cannot be changed from inside.
     fn pin(&mut self, pid: u32, count: u32) -> Result<(), Failure> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count >= self.processors.len() {
+        if count >= self.processors.len() || !weaken::keeps(Defence::Cpu) {
             return Ok(());
         }
         let mut set = CpuSet::new();

@@ -179,7 +179,7 @@ impl Supervisor {
         let (near, far) =
             socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
         let zygote = zygote::Zygote { template, identity, view, per_process_memory };
-        let (pidfd, pid) = match sys::clone_process(zygote::NAMESPACES) {
+        let (pidfd, pid) = match sys::clone_process(zygote::namespaces()) {
             Ok(Cloned::Child) => zygote.run(far.as_raw_fd()),
             Ok(Cloned::Parent(pidfd, pid)) => (pidfd, pid),
             Err(error) => return Err(explain(&clone_step(&error))),

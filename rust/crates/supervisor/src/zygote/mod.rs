@@ -7,6 +7,7 @@ mod seccomp;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 
+use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::Template;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -19,8 +20,11 @@ use crate::plan::{INHERITED_LIMITS, Identity, View};
 use crate::sys;
 
 /// Namespaces of a zygote.
-pub(crate) const NAMESPACES: u32 =
-    launch::parent::NAMESPACES | UnshareFlags::NEWNET.bits() | UnshareFlags::NEWCGROUP.bits();
+pub(crate) fn namespaces() -> u32 {
+    launch::parent::NAMESPACES
+        | weaken::flags_of(Defence::Network, UnshareFlags::NEWNET.bits())
+        | UnshareFlags::NEWCGROUP.bits()
+}
 
 /// What a zygote is started with.
 pub(crate) struct Zygote {
@@ -35,7 +39,7 @@ pub(crate) struct Zygote {
 }
 
 impl Zygote {
-    /// Runs it in a fresh clone with [`NAMESPACES`]; `socket` leads to the supervisor. Ends when that closes.
+    /// Runs it in a fresh clone with [`namespaces`]; `socket` leads to the supervisor. Ends when that closes.
     pub(crate) fn run(self, socket: RawFd) -> ! {
         let ([socket], closed) = sys::keep_only([socket]);
         // A panic must not reach the code of the supervisor, of which this process is a copy.
@@ -59,6 +63,9 @@ impl Zygote {
             _ => return Err(Step::refused("receive", "no beginning")),
         }
         for (resource, soft, hard) in INHERITED_LIMITS {
+            if !weaken::keeps_limit(&format!("{resource:?}")) {
+                continue;
+            }
             let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
             let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
             rustix::process::setrlimit(resource, limit).about("set limit", format!("{resource:?}"))?;
@@ -89,8 +96,12 @@ impl Zygote {
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
-        rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
-        seccomp::Filters::new(self.per_process_memory)?.install()?;
+        if weaken::keeps(Defence::NoNewPrivileges) {
+            rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
+        }
+        if weaken::keeps(Defence::Seccomp) {
+            seccomp::Filters::new(self.per_process_memory)?.install()?;
+        }
         self.keep_what_cloning_needs()?;
         sys::forget_children();
         sys::trim_heap();

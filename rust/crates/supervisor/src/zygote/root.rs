@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use e2bridge_init::weaken::{self, Defence};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change,
@@ -89,11 +90,13 @@ fn copy_tree(bind: &Bind) -> Result<OwnedFd, Step> {
         other => other,
     }
     .about("open tree", bind.source.display())?;
-    let attributes = MountAttributes::READ_ONLY.and(MountAttributes::NO_SUID).and(if bind.device {
-        MountAttributes::NO_EXEC
-    } else {
-        MountAttributes::NO_DEVICES
-    });
+    let attributes = MountAttributes::READ_ONLY
+        .unless_left_out(Defence::ReadOnly)
+        .and(MountAttributes::NO_SUID.unless_left_out(Defence::NoSuid))
+        .and(match bind.device {
+            true => MountAttributes::NO_EXEC,
+            false => MountAttributes::NO_DEVICES.unless_left_out(Defence::NoDevices),
+        });
     sys::restrict_mount(&tree, attributes, true).about("restrict mount", bind.source.display())?;
     Ok(tree)
 }
@@ -119,13 +122,18 @@ pub(super) fn enter(view: &View, trees: Trees) -> Result<(), Step> {
         return Err(Step::refused("stat", "/usr/local is no directory"));
     }
     mount("proc", "proc", "proc", flags | MountFlags::NOEXEC, None).at("mount proc")?;
-    rustix::process::pivot_root(".", ".").at("pivot root")?;
-    unmount(".", UnmountFlags::DETACH).at("detach old root")?;
+    if weaken::keeps(Defence::OldRoot) {
+        rustix::process::pivot_root(".", ".").at("pivot root")?;
+        unmount(".", UnmountFlags::DETACH).at("detach old root")?;
+    } else {
+        rustix::process::pivot_root(".", "run").at("pivot root")?;
+    }
     rustix::process::chdir("/").at("detach old root")?;
     let root = rustix::fs::open("/", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, Mode::empty())
         .at("make root read-only")?;
-    sys::restrict_mount(root, MountAttributes::READ_ONLY, false).at("make root read-only")?;
-    check(view)
+    let attributes = MountAttributes::READ_ONLY.unless_left_out(Defence::ReadOnly);
+    sys::restrict_mount(root, attributes, false).at("make root read-only")?;
+    if weaken::keeps(Defence::OldRoot) { check(view) } else { Ok(()) }
 }
 
 fn make(path: &Path, entry: &Entry) -> std::io::Result<()> {
