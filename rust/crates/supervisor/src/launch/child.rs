@@ -182,6 +182,9 @@ fn restrict_files(prepared: &Prepared, order: &Order) -> Result<u32, Step> {
     let read = AccessFs::from_read(TRIED_LANDLOCK_ABI);
     let all = AccessFs::from_all(TRIED_LANDLOCK_ABI);
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+    if !weaken::keeps(Defence::LandlockFiles) && !weaken::keeps(Defence::LandlockScopes) {
+        return Ok(0);
+    }
     let restrict = || -> Result<RestrictionStatus, landlock::RulesetError> {
         let mut rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
         let files = weaken::keeps(Defence::LandlockFiles);

@@ -1,6 +1,9 @@
 //! Real sandboxes, made by the built supervisor and looked at from inside and outside.
 
 #[cfg(test)]
+#[cfg(feature = "weakened")]
+mod attacks;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod faults;

@@ -518,7 +518,7 @@ pub(crate) fn process_exists(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn pipe() -> (OwnedFd, OwnedFd) {
+pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     // A program inside may open it again, as /dev/stdout; the sandbox's id is not its owner's.
     rustix::fs::fchmod(&write, rustix::fs::Mode::from_bits_truncate(0o666)).unwrap();

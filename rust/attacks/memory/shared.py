@@ -1,0 +1,15 @@
+# threat: memory bomb, also by tmpfs, pipes and sockets
+# attack: fills anonymous memory that is shared, which no limit of a process counts
+# ends: killed
+# escapes: without Memory
+most, taken = 2 * @MEMORY@, 0
+import mmap
+held = []
+try:
+    while taken < most:
+        part = mmap.mmap(-1, 4 << 20); held.append(part)
+        for at in range(0, 4 << 20, 4096): part[at] = 1
+        taken += 4 << 20
+except (OSError, ValueError, MemoryError): pass
+if taken >= most: escaped('%d MiB, allowed are %d' % (taken >> 20, @MEMORY@ >> 20))
+contained('%d MiB' % (taken >> 20))

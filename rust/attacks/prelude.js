@@ -1,0 +1,2 @@
+const contained = why => console.log('\nCONTAINED ' + why);
+const escaped = evidence => console.log('\nESCAPED ' + evidence);
