@@ -35,6 +35,8 @@ pub enum Defence {
     Seccomp,
     /// No capability in any set.
     Capabilities,
+    /// A part of the inotify instances and watches, not all that the user has.
+    Watches,
     /// No further namespace can be made.
     FurtherNamespaces,
     /// Rules for files.

@@ -149,6 +149,13 @@ pub(crate) const INHERITED_LIMITS: [(Resource, u64, u64); 8] = [
     (Resource::Stack, 8 * 1024 * 1024, 64 * 1024 * 1024),
 ];
 
+/// What inotify of a sandbox may have: instances and watches. Otherwise all sandboxes count together with the user that runs the service,
+/// who has 128 instances as a rule.
+pub(crate) const WATCHES: [(&str, u64); 2] = [("instances", 16), ("watches", 8192)];
+
+/// Part of what the service's user may have that all sandboxes of a template get together.
+pub(crate) const WATCHES_SHARE: u64 = 4;
+
 /// Which limits have no cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WithoutCgroup {

@@ -13,11 +13,13 @@ use landlock::{
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Uid};
-use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, SecureComputingMode, UnshareFlags};
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, SecureComputingMode, UnshareFlags,
+};
 
-use super::{Prepared, PreparedCarried, shown, write};
+use super::{Prepared, PreparedCarried, limit_watches, shown, write};
 use crate::message::{At, CloneCommand, CloneReport, Order, PerProcess, Step};
-use crate::plan::{self, PLACES, SCRATCH, USER_ID};
+use crate::plan::{self, PLACES, SCRATCH, USER_ID, WATCHES};
 use crate::sys;
 
 /// Newest Landlock ABI whose rights have been tried with this set of rules.
@@ -163,6 +165,9 @@ fn limit(order: &Order) -> Result<(), Step> {
             Err(step) if order.process_limit.is_none() => return Err(step),
             _ => {}
         }
+    }
+    for (what, most) in WATCHES.into_iter().filter(|_| weaken::keeps(Defence::Watches)) {
+        limit_watches(what, most)?;
     }
     for name in FURTHER_NAMESPACES.into_iter().filter(|_| weaken::keeps(Defence::FurtherNamespaces)) {
         match write(&format!("/proc/sys/user/max_{name}_namespaces"), "0") {

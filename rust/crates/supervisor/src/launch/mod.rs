@@ -87,3 +87,15 @@ fn write(path: &str, value: &str) -> Result<OwnedFd, Step> {
     rustix::io::write(&file, value.as_bytes()).about("write", about())?;
     Ok(file)
 }
+
+/// Bounds what the user namespace of this process may have of inotify.
+///
+/// # Errors
+/// Names the file.
+pub(crate) fn limit_watches(what: &str, most: u64) -> Result<(), Step> {
+    match write(&format!("/proc/sys/user/max_inotify_{what}"), &most.to_string()) {
+        // Before Linux 5.13 watches have no such file: they are bounded for the user alone.
+        Err(step) if step.errno == libc::ENOENT => Ok(()),
+        other => other.map(drop),
+    }
+}

@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use crate::launch::{self, parent::Networks};
 use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
-use crate::plan::{INHERITED_LIMITS, Identity, View};
+use crate::plan::{INHERITED_LIMITS, Identity, View, WATCHES, WATCHES_SHARE};
 use crate::sys;
 
 /// Namespaces of a zygote.
@@ -91,6 +91,7 @@ impl Zygote {
                     .about("find interpreter", path.display())?;
             }
         }
+        bound_watches()?;
         let prepared = launch::Prepared::new(&self.view)?;
         let networks = Networks::new(self.per_process_memory)?;
         if self.template == Template::Base {
@@ -125,6 +126,18 @@ impl Zygote {
     fn follow_supervisor(&self) -> Result<(), Step> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at("set parent death signal")
     }
+}
+
+/// Leaves most of what the service's user may have of inotify to others.
+fn bound_watches() -> Result<(), Step> {
+    for (what, _) in WATCHES.into_iter().filter(|_| weaken::keeps(Defence::Watches)) {
+        let path = format!("/proc/sys/fs/inotify/max_user_{what}");
+        let most = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        if let Some(most) = most {
+            launch::limit_watches(what, (most / WATCHES_SHARE).max(1))?;
+        }
+    }
+    Ok(())
 }
 
 fn serve(prepared: &launch::Prepared, networks: &mut Networks, socket: BorrowedFd<'_>) {

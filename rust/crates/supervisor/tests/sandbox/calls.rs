@@ -150,7 +150,7 @@ fn only_ordinary_address_families_exist() {
 }
 
 /// Of each family that the policy denies: a call of it, what a bad program does with it, and what good programs do that is closest.
-const FAMILIES: [(&str, &str, &str); 23] = [
+const FAMILIES: [(&str, &str, &str); 24] = [
     ("clone", "56, 0x10000011, 0, 0, 0, 0", "'fork', os.waitpid(os.fork() or os._exit(0), 0)"),
     ("unshare", "272, 0x20000", "'threads', threading.Thread(target=int).start()"),
     ("setns", "308, network.fileno(), 0x40000000", "'network', socket.create_server(('127.0.0.1', 0))"),
@@ -190,6 +190,11 @@ const FAMILIES: [(&str, &str, &str); 23] = [
         "'madvise', mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE).madvise(mmap.MADV_DONTNEED)",
     ),
     ("io_uring_setup", "425, 1, bytes(120)", "'epoll', select.epoll().poll(0)"),
+    (
+        "io_setup",
+        "206, 1, bytes(8)",
+        "'sendfile', os.sendfile(os.open('/tmp/sent', os.O_RDWR | os.O_CREAT), os.open('/etc/passwd', os.O_RDONLY), 0, 9)",
+    ),
     ("keyctl", "250, 0, -3, 0", "'random', os.urandom(8)"),
     ("syslog", "103, 3, ctypes.create_string_buffer(9), 9", "'uname', os.uname()"),
     ("clock_settime", "227, 0, bytes(16)", "'time', time.clock_gettime(time.CLOCK_REALTIME)"),
