@@ -2,7 +2,7 @@
 # attack: lets datagrams pile up in sockets that nobody reads, in as many processes as it may have
 # ends: killed
 # ends: timed out
-# escapes: unconfined
+# escapes: without Memory as root
 import resource
 most, taken = 2 * @MEMORY@, 0
 def pile_up():

@@ -1,7 +1,7 @@
 # threat: memory bomb, also by tmpfs, pipes and sockets
 # attack: lets the kernel's answers pile up in sockets of netlink, in as many processes as it may have
 # ends: killed
-# escapes: unconfined
+# escapes: without Memory as root
 import resource
 most, taken = 2 * @MEMORY@, 0
 def pile_up(report):

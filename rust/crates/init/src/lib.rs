@@ -22,6 +22,7 @@ mod archive;
 mod failure;
 mod file_agent;
 mod memory;
+mod queues;
 mod serve;
 mod shepherd;
 mod spawn;
@@ -37,6 +38,8 @@ pub mod fuzzing {
     pub use crate::archive::fuzzing::{FoundEntry, read_archive};
 }
 
+pub use memory::Watched;
+
 /// What the init of a sandbox is started with.
 pub struct InitOptions {
     /// The far end of the library's control socket (`SOCK_SEQPACKET`). When it closes, init exits and takes the sandbox along.
@@ -49,9 +52,8 @@ pub struct InitOptions {
     /// `oom_score_adj` of this process, open for writing: code inside cannot reach such files any more. With it init gives what it
     /// starts a higher badness than its own, so that a full memory group costs the program and not the sandbox.
     pub badness: Option<Badness>,
-    /// Bytes that all processes and files may take together, where no cgroup bounds that: when they take more, the execution that takes
-    /// most is ended, and its `Exited` says so.
-    pub watched_memory: Option<u64>,
+    /// Memory to watch: when it is too much, the execution that takes most is ended, and its `Exited` says so.
+    pub watched_memory: Option<Watched>,
 }
 
 /// How likely the kernel takes init, and what init starts, when memory runs out.

@@ -1,9 +1,11 @@
-//! The memory of all processes together, where no cgroup bounds it. Each process has a hard limit of its own (`RLIMIT_DATA`); that they
-//! do not take as much again and again is watched here, by looking. Whoever takes most when it is too much is ended.
+//! Memory that no hard limit bounds, watched by looking. Where no cgroup bounds memory, that is what all processes take together (each
+//! has a hard limit of its own, `RLIMIT_DATA`) and what waits in sockets; with a cgroup it is the kernel's answers in sockets of netlink,
+//! which no group counts. Whoever takes most when it is too much is ended.
 
 use std::time::{Duration, Instant};
 
 use crate::file_agent::HOME;
+use crate::queues;
 use crate::tree::{Processes, Snapshot, Top};
 
 /// How fast memory is assumed to be taken, bytes a millisecond. The next look comes before what is left can be used up at that rate:
@@ -12,21 +14,44 @@ const RATE: u64 = 4 * 1024 * 1024;
 /// Shortest and longest time between two looks, milliseconds.
 const BETWEEN: (u64, u64) = (5, 100);
 
+/// Part of the memory that the kernel's answers may take on top where there is a cgroup, and how often that is looked at, milliseconds.
+const ANSWERS_SHARE: u64 = 8;
+const BETWEEN_ANSWERS: u64 = 200;
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// The kernel's answers, because a cgroup bounds the rest to so many bytes.
+    Answers(u64),
+    /// Everything: so many bytes for processes and files, and as many for what waits in sockets.
+    Everything(u64),
+}
+
 /// The watch.
 pub(crate) struct MemoryWatch {
-    /// Bytes that files and processes may take together.
-    limit: u64,
+    watched: Watched,
     /// When to look again.
     pub(crate) next: Instant,
 }
 
 impl MemoryWatch {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, next: Instant::now() }
+    pub(crate) fn new(watched: Watched) -> Self {
+        Self { watched, next: Instant::now() }
     }
 
     /// Looks, and plans the next look. The child of process 1 whose tree takes most, when all of them together take too much.
     pub(crate) fn look(&mut self, processes: &mut Processes) -> Option<i32> {
+        let limit = match self.watched {
+            Watched::Answers(memory) => {
+                self.next = Instant::now() + Duration::from_millis(BETWEEN_ANSWERS);
+                return (queues::answers() > memory / ANSWERS_SHARE).then(|| talker(processes)).flatten();
+            }
+            Watched::Everything(limit) => limit,
+        };
+        if queues::answers().saturating_add(queues::packets()) > limit || queues::local() > limit {
+            self.next = Instant::now() + pause(0);
+            return talker(processes);
+        }
         let snapshot = processes.snapshot();
         let files = rustix::fs::statfs(HOME).map_or(0, |disk| {
             disk.f_blocks.saturating_sub(disk.f_bfree) * u64::try_from(disk.f_bsize).unwrap_or(0)
@@ -34,22 +59,32 @@ impl MemoryWatch {
         // What is cheap to read counts a page once for each process that shares it since a fork, so that it decides only when it is
         // little enough.
         let mut uses = usage(&snapshot, |pid| processes.anonymous_bytes(pid));
-        if total(&uses, files) > self.limit {
+        if total(&uses, files) > limit {
             uses = usage(&snapshot, |pid| {
                 processes.proportional_bytes(pid).or_else(|| processes.anonymous_bytes(pid))
             });
         }
         let total = total(&uses, files);
-        let left = self.limit.saturating_sub(total);
+        let left = limit.saturating_sub(total);
         self.next = Instant::now() + pause(left);
         let most = uses.into_iter().max_by_key(|(_, bytes)| *bytes);
-        most.filter(|_| total > self.limit).map(|(top, _)| top)
+        most.filter(|_| total > limit).map(|(top, _)| top)
     }
 }
 
 /// How long to wait with that many bytes left.
 fn pause(left: u64) -> Duration {
     Duration::from_millis((left / RATE).clamp(BETWEEN.0, BETWEEN.1))
+}
+
+/// The child of process 1 whose tree has most descriptors; most memory, before Linux 6.2 shows their number.
+fn talker(processes: &mut Processes) -> Option<i32> {
+    let snapshot = processes.snapshot();
+    let most = |uses: Vec<(i32, u64)>| uses.into_iter().max_by_key(|(_, count)| *count);
+    most(usage(&snapshot, |pid| processes.descriptors(pid)))
+        .filter(|(_, count)| *count > 0)
+        .or_else(|| most(usage(&snapshot, |pid| processes.anonymous_bytes(pid))))
+        .map(|(top, _)| top)
 }
 
 /// Bytes of each tree below process 1.

@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -225,6 +225,12 @@ impl Processes {
             text[..length].split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Pss_Anon:"))?;
         let kibibytes = number(line.trim_ascii().split(|&byte| byte == b' ').next()?)?;
         Some(u64::try_from(kibibytes).ok()? * 1024)
+    }
+
+    /// Number of descriptors; 0 where the kernel does not tell it.
+    pub(crate) fn descriptors(&self, pid: i32) -> Option<u64> {
+        let status = rustix::fs::statat(&self.directory, format!("{pid}/fd"), AtFlags::empty()).ok()?;
+        u64::try_from(status.st_size).ok()
     }
 }
 

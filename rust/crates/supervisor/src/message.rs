@@ -28,6 +28,8 @@ pub(crate) struct Order {
     pub(crate) disk_bytes: u64,
     /// Writable files, directories and links.
     pub(crate) disk_inodes: u64,
+    /// Memory of all of it, bytes.
+    pub(crate) memory: u64,
     /// Bounds of every process, where no cgroup bounds memory.
     pub(crate) per_process: Option<PerProcess>,
     /// RLIMIT_NPROC.

@@ -216,6 +216,7 @@ pub(crate) fn order(
         host_name,
         disk_bytes: limits.disk_bytes,
         disk_inodes: limits.disk_inodes,
+        memory: limits.memory_bytes,
         per_process: (without.memory && weaken::keeps(Defence::Memory))
             .then(|| PerProcess::new(limits.memory_bytes, socket_buffer)),
         process_limit: (processes_per_namespace && weaken::keeps(Defence::Processes))

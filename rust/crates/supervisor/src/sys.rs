@@ -88,7 +88,8 @@ pub(crate) fn give_up_privileges(helpers: bool) -> io::Result<()> {
     if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
         drop_bounding_set(SUPERVISOR_CAPABILITIES)?;
     }
-    keep_capabilities(SUPERVISOR_CAPABILITIES)?;
+    let set_own_id = if weaken::keeps(Defence::DedicatedIds) { 0 } else { CapabilitySet::SETFCAP.bits() };
+    keep_capabilities(SUPERVISOR_CAPABILITIES | CapabilitySet::from_bits_retain(set_own_id))?;
     if helpers { Ok(()) } else { Ok(rustix::thread::set_no_new_privs(true)?) }
 }
 

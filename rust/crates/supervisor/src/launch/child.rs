@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-use e2bridge_init::Badness;
 use e2bridge_init::weaken::{self, Defence};
+use e2bridge_init::{Badness, Watched};
 use e2bridge_protocol::socket;
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, RestrictionStatus,
@@ -57,7 +57,10 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
         embedded_javascript: e2bridge_worker::serve_javascript,
         zero,
         badness: Some(badness),
-        watched_memory: order.per_process.map(|bounds| bounds.memory),
+        watched_memory: weaken::keeps(Defence::Memory).then_some(match order.per_process {
+            Some(bounds) => Watched::Everything(bounds.memory),
+            None => Watched::Answers(order.memory),
+        }),
     })
 }
 

@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use e2bridge_protocol::init::{InitEvent, InitRequest, Program, Spawn};
@@ -506,12 +506,19 @@ impl<'a> Scene<'a> {
         for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
             let entry = entry?;
             let number = entry.file_name().to_str().unwrap().to_owned();
-            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"));
-            let (target, info) = match (fs::read_link(entry.path()), info) {
-                (Ok(target), Ok(info)) => (target.to_str().unwrap().to_owned(), info),
-                // It has just been closed.
-                (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
-                (Err(error), _) | (_, Err(error)) => return Err(error),
+            let read = || -> io::Result<(PathBuf, String)> {
+                let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"))?;
+                Ok((fs::read_link(entry.path())?, info))
+            };
+            // What init only looks at in passing, as its watch of memory does, is gone at the second look.
+            let (target, info) = match (read(), read()) {
+                (Ok((before, _)), Ok((after, info))) if before == after => {
+                    (after.to_str().unwrap().to_owned(), info)
+                }
+                (Err(error), _) | (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
+                _ => continue,
             };
             let of = |wanted: &str| info.lines().find_map(|line| line.strip_prefix(wanted)).map(str::trim);
             let flags = u32::from_str_radix(of("flags:").unwrap(), 8).unwrap();
