@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 /// How many attacks run at a time.
-const AT_A_TIME: usize = 3;
+const AT_A_TIME: usize = 4;
 /// An ordinary line of shell that must work after every attack, and what it says.
 pub(crate) const ORDINARY_LINE: &str =
     "echo written >/tmp/works && cat /tmp/works && seq 3 | sort -r | head -1";
@@ -78,6 +78,8 @@ pub(crate) struct Attack {
     pub(crate) neighbour: Option<String>,
     /// Not where memory is bounded per process, because that is not promised there.
     pub(crate) needs_memory_group: bool,
+    /// Its escape shows only where somebody could get more processors than a sandbox may have.
+    pub(crate) needs_free_processors: bool,
     /// Not in a worker, only as a program of its own.
     pub(crate) only_as_program: bool,
     text: String,
@@ -218,6 +220,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             let attack = parse(&name, kind, &text, prelude).unwrap_or_else(|error| panic!("{name}: {error}"));
             let named =
                 |escape: &Escape| escape.without.as_ref().is_none_or(|names| !names.trim().is_empty());
+
             assert!(attack.escapes.iter().any(|escape| named(escape) && escape.who != Who::User), "{name}");
             if wanted.is_empty() || wanted.split_whitespace().any(|wanted| name.contains(wanted)) {
                 attacks.push(attack);
@@ -248,6 +251,7 @@ fn parse(name: &str, kind: &str, text: &str, prelude: &str) -> Result<Attack, St
         afterwards: None,
         neighbour: None,
         needs_memory_group: false,
+        needs_free_processors: false,
         only_as_program: false,
         text: format!("{prelude}{text}"),
     };
@@ -267,6 +271,7 @@ fn parse(name: &str, kind: &str, text: &str, prelude: &str) -> Result<Attack, St
             ("afterwards", _) => attack.afterwards = Some(value.to_owned()),
             ("neighbour", _) => attack.neighbour = Some(value.to_owned()),
             ("needs", "a memory group") => attack.needs_memory_group = true,
+            ("needs", "free processors") => attack.needs_free_processors = true,
             ("only", "as a program") => attack.only_as_program = true,
             // Prose that goes on from the line above it.
             _ if line.starts_with("  ") => {}
@@ -422,7 +427,7 @@ pub(crate) fn run_as_ordinary_user(prefix: &str, programs: &[(&str, PathBuf)]) {
     }
     let mut command = Command::new(copy(&std::env::current_exe().unwrap(), "tests", 0o755));
     command
-        .args([prefix, "--test-threads", "1"])
+        .args([prefix, "--include-ignored", "--test-threads", "1"])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("TMPDIR", make("scratch", 0o777))

@@ -1,5 +1,6 @@
 # threat: CPU hog, real-time priority, descriptor exhaustion
 # attack: keeps several processes busy, and measures how much time they get
+# needs: free processors
 # escapes: without Cpu
 began, children = time.monotonic(), []
 for i in range(2 * @PROCESSORS@ + 2):

@@ -1,5 +1,6 @@
 # threat: fork bomb, threads, zombies
 # attack: makes zombies that it never waits for, at most twice the limit of processes, and orphans that end
+# timeout: 60
 # escapes: without Processes
 made = 0
 try:
@@ -9,7 +10,7 @@ try:
 except OSError: pass
 if made > @PROCESSES@: escaped('%d zombies' % made)
 def orphans():
-    for i in range(2 * @PROCESSES@):
+    for i in range(@PROCESSES@):
         try:
             if os.fork() == 0:
                 try:

@@ -90,7 +90,8 @@ pub(crate) fn give_up_privileges(helpers: bool) -> io::Result<()> {
     }
     let set_own_id = if weaken::keeps(Defence::DedicatedIds) { 0 } else { CapabilitySet::SETFCAP.bits() };
     keep_capabilities(SUPERVISOR_CAPABILITIES | CapabilitySet::from_bits_retain(set_own_id))?;
-    if helpers { Ok(()) } else { Ok(rustix::thread::set_no_new_privs(true)?) }
+    let keep = helpers || !weaken::keeps(Defence::NoNewPrivileges);
+    if keep { Ok(()) } else { Ok(rustix::thread::set_no_new_privs(true)?) }
 }
 
 /// What a supervisor that is root keeps of its capabilities; one that is not has none. The rest of what it does it may do as the

@@ -19,8 +19,8 @@ use crate::support::{Engine, Options, Sandbox, pipe, privileged, readable, skip,
 #[path = "../../../../attacks/corpus.rs"]
 mod corpus;
 
-/// How often an escape is tried: some depend on what else the machine does.
-const TRIES: usize = 8;
+/// How long an escape is tried again: one that takes processors depends on what else the machine does.
+const TRIES: Duration = Duration::from_secs(60);
 /// Rows of the threats, each a directory of the corpus.
 const ROWS: usize = 21;
 
@@ -134,7 +134,7 @@ fn run(sandbox: &Sandbox, argv: Vec<String>, timeout: Duration, patience: Durati
 
 /// An ordinary program works, after a while at the latest: what an attack left may be on its way out.
 fn works(sandbox: &Sandbox) -> Result<(), String> {
-    let patience = Duration::from_secs(10);
+    let patience = Duration::from_secs(30);
     let deadline = Instant::now() + patience;
     loop {
         let ended = run(sandbox, argv(Language::Shell, corpus::ORDINARY_LINE), patience, patience);
@@ -314,7 +314,8 @@ fn attacks_escape_without_the_defence_that_they_are_about() {
             let how =
                 escape.without.as_ref().map_or("unconfined".to_owned(), |names| format!("without {names}"));
             let mut verdict = Verdict::Broken(String::new());
-            for _ in 0..TRIES {
+            let began = Instant::now();
+            while !matches!(verdict, Verdict::Escaped(_)) && began.elapsed() < TRIES {
                 let facts = host.facts();
                 verdict = match &escape.without {
                     None => attempt_unconfined(attack, &facts),
@@ -327,9 +328,13 @@ fn attacks_escape_without_the_defence_that_they_are_about() {
                         attempt(attack, &facts, &sandbox, &neighbour)
                     }
                 };
-                if matches!(verdict, Verdict::Escaped(_)) {
-                    break;
-                }
+            }
+            if attack.needs_free_processors
+                && matches!(verdict, Verdict::Contained(_))
+                && matches!(attempt_unconfined(attack, &host.facts()), Verdict::Contained(_))
+            {
+                skip(&format!("{}: the machine has no processors to give", attack.name));
+                return Ok(());
             }
             corpus::report(attack, &how, &verdict);
             match verdict {
@@ -348,5 +353,5 @@ fn the_same_holds_for_an_ordinary_user() {
     if fs::metadata("/usr/bin/python3").is_err() {
         return skip("the attacks need /usr/bin/python3");
     }
-    corpus::run_as_ordinary_user("attacks::", &[("E2B_TEST_SUPERVISOR", supervisor())]);
+    corpus::run_as_ordinary_user("attacks::attacks_", &[("E2B_TEST_SUPERVISOR", supervisor())]);
 }
