@@ -50,9 +50,9 @@ pub struct SandboxLimits {
 /// The isolation really in force, and the mechanism of each limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IsolationReport {
-    /// `full`, or the name of a weaker tier.
+    /// `full`, or the name of a weaker tier: `process` without namespaces, `unbounded_processes`; `none` without an engine.
     pub tier: String,
-    /// Namespaces of its own: `user`, `pid`, `mount`, `ipc`, `uts`, `net`, `cgroup`.
+    /// Namespaces of its own: `user`, `pid`, `mount`, `ipc`, `uts`, `net`, `cgroup`; none in the tier `process`.
     pub namespaces: Vec<String>,
     /// `dedicated` host ids that own nothing, or `own`: the calling user's id behind a closed view.
     pub ids: String,
@@ -62,10 +62,12 @@ pub struct IsolationReport {
     pub landlock_abi: u32,
     /// `cgroup_v1`, `cgroup_v2` or `per_process`.
     pub memory: String,
-    /// `cgroup_v1`, `cgroup_v2` or `pid_max`.
+    /// `cgroup_v1`, `cgroup_v2` or `pid_max`; in the tier `process` `per_user` (RLIMIT_NPROC of the user id) instead of the last.
     pub processes: String,
     /// `cgroup_v1`, `cgroup_v2` or `affinity`.
     pub cpu: String,
+    /// `tmpfs`: all files together; in the tier `process` `per_file`: each file.
+    pub disk: String,
 }
 
 /// Answer of `create_e2b_sandbox`.

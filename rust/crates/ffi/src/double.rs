@@ -120,6 +120,7 @@ impl Backend for DoubleBackend {
                 memory: "none".to_owned(),
                 processes: "none".to_owned(),
                 cpu: "none".to_owned(),
+                disk: "tmpfs".to_owned(),
             },
             host: serde_json::Map::new(),
             pools: serde_json::Map::new(),

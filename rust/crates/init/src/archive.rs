@@ -29,14 +29,20 @@ const RESOLVE: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Sends the trees.
-pub(crate) fn export(roots: &[String], max_bytes: u64, max_entries: u64, data: BorrowedFd<'_>) -> InitEvent {
-    outcome(export::export(roots, max_bytes, max_entries, data))
+/// Sends the trees below the directory `top`.
+pub(crate) fn export(
+    top: &str,
+    roots: &[String],
+    max_bytes: u64,
+    max_entries: u64,
+    data: BorrowedFd<'_>,
+) -> InitEvent {
+    outcome(export::export(top, roots, max_bytes, max_entries, data))
 }
 
-/// Receives trees.
-pub(crate) fn import(roots: &[String], data: BorrowedFd<'_>) -> InitEvent {
-    outcome(import::import(roots, data))
+/// Receives trees below the directory `top`.
+pub(crate) fn import(top: &str, roots: &[String], data: BorrowedFd<'_>) -> InitEvent {
+    outcome(import::import(top, roots, data))
 }
 
 fn outcome(result: Result<(u64, u64), Failure>) -> InitEvent {

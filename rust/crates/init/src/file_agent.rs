@@ -10,10 +10,8 @@ use e2bridge_protocol::init::InitEvent;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawMode, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::confinement::HOME;
 use crate::failure::{At, Failure, read_some, write_all};
-
-/// Home directory of the sandbox's user, where relative paths start.
-pub(crate) const HOME: &str = "/home/user";
 
 /// As the kernel counts.
 const MAX_LINKS: usize = 40;

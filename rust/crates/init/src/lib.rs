@@ -12,6 +12,9 @@
 //! code can bring about (a shepherd that is killed, or stopped) ends that execution or is undone; what survives five seconds of
 //! killing ends the sandbox.
 //!
+//! A sandbox without namespaces has an init that is not process 1: a [`Confinement`] stands in for them, init is the subreaper of
+//! everything below it, and who started init ends what outlives it.
+//!
 //! System calls that a filter must leave open for this, besides those of any program: `openat2`, `pidfd_open`, `pidfd_send_signal`,
 //! `signalfd4`, `close_range`, `clone` with `CLONE_VM | CLONE_VFORK`, `wait4`, `ppoll`, `recvmsg`, `sendto`, `prctl`
 //! (`PR_SET_CHILD_SUBREAPER`, `PR_SET_DUMPABLE`, `PR_SET_NAME`).
@@ -19,6 +22,7 @@
 use std::os::fd::OwnedFd;
 
 mod archive;
+mod confinement;
 mod failure;
 mod file_agent;
 mod memory;
@@ -37,6 +41,7 @@ pub mod fuzzing {
 
     pub use crate::archive::fuzzing::{FoundEntry, read_archive};
 }
+pub use confinement::Confinement;
 
 pub use memory::Watched;
 
@@ -54,6 +59,8 @@ pub struct InitOptions {
     pub badness: Option<Badness>,
     /// Memory to watch: when it is too much, the execution that takes most is ended, and its `Exited` says so.
     pub watched_memory: Option<Watched>,
+    /// For a sandbox without namespaces.
+    pub confinement: Option<Confinement>,
 }
 
 /// How likely the kernel takes init, and what init starts, when memory runs out.
@@ -68,8 +75,8 @@ pub struct Badness {
 
 /// Runs the init of a sandbox until its control socket closes; never returns and ends by `_exit`.
 ///
-/// To be called as the last thing in the freshly confined clone: process 1 of its pid namespace, single-threaded, uid 1000,
-/// no capabilities, `/proc` mounted, `/dev/null` there. It takes care itself of: descriptors 0 to 2 (`/dev/null`), signal
+/// To be called as the last thing in the freshly confined clone: process 1 of its pid namespace (or with a [`Confinement`]),
+/// single-threaded, uid 1000, no capabilities, `/proc` mounted, `/dev/null` there. It takes care itself of: descriptors 0 to 2 (`/dev/null`), signal
 /// dispositions and mask, dumpable 0. Descriptors other than 0 to 2 and the control socket should be closed, and are close-on-exec
 /// or closed in whatever it starts in any case.
 pub fn run(options: InitOptions) -> ! {

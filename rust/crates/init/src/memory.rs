@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::file_agent::HOME;
+use crate::confinement::HOME;
 use crate::queues;
 use crate::tree::{Processes, Snapshot, Top};
 
@@ -25,6 +25,8 @@ pub enum Watched {
     Answers(u64),
     /// Everything: so many bytes for processes and files, and as many for what waits in sockets.
     Everything(u64),
+    /// Processes alone: without namespaces files are on the host's disk, and there are no sockets but pairs.
+    Processes(u64),
 }
 
 /// The watch.
@@ -46,14 +48,17 @@ impl MemoryWatch {
                 self.next = Instant::now() + Duration::from_millis(BETWEEN_ANSWERS);
                 return (queues::answers() > memory / ANSWERS_SHARE).then(|| talker(processes)).flatten();
             }
-            Watched::Everything(limit) => limit,
+            Watched::Everything(limit) | Watched::Processes(limit) => limit,
         };
-        if queues::answers().saturating_add(queues::packets()) > limit || queues::local() > limit {
+        let everything = matches!(self.watched, Watched::Everything(_));
+        if everything
+            && (queues::answers().saturating_add(queues::packets()) > limit || queues::local() > limit)
+        {
             self.next = Instant::now() + pause(0);
             return talker(processes);
         }
         let snapshot = processes.snapshot();
-        let files = rustix::fs::statfs(HOME).map_or(0, |disk| {
+        let files = rustix::fs::statfs(HOME).ok().filter(|_| everything).map_or(0, |disk| {
             disk.f_blocks.saturating_sub(disk.f_bfree) * u64::try_from(disk.f_bsize).unwrap_or(0)
         });
         // What is cheap to read counts a page once for each process that shares it since a fork, so that it decides only when it is
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn a_tree_is_counted_as_one() {
         let processes = vec![process(1, 0), process(2, 1), process(3, 2), process(4, 3), process(5, 1)];
-        let snapshot = Snapshot { processes, vanished: false };
+        let snapshot = Snapshot { processes, vanished: false, init: 1 };
         let uses = usage(&snapshot, |pid| (pid != 4).then(|| u64::try_from(pid).unwrap()));
         assert_eq!(uses, [(2, 5), (5, 5)]);
         assert_eq!(total(&uses, 7), 17);

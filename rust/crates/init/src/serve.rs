@@ -10,6 +10,7 @@ use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::confinement::{self, Confinement};
 use crate::memory::MemoryWatch;
 use crate::shepherd::state;
 use crate::spawn::{self, Started, Streams, in_child, tell};
@@ -204,6 +205,7 @@ struct Server {
     embedded_javascript: fn(OwnedFd) -> !,
     badness: Option<Badness>,
     memory: Option<MemoryWatch>,
+    confinement: Option<&'static Confinement>,
     executions: Vec<Execution>,
     agents: Vec<Agent>,
     long: Vec<Long>,
@@ -236,6 +238,10 @@ impl Server {
             control = rustix::io::fcntl_dupfd_cloexec(&control, 3)?;
         }
         rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC)?;
+        if options.confinement.is_some() {
+            // Orphans come to it as they do to process 1.
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        }
         let null = rustix::fs::open(
             "/dev/null",
             rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
@@ -256,6 +262,8 @@ impl Server {
             embedded_javascript: options.embedded_javascript,
             badness: options.badness,
             memory: options.watched_memory.map(MemoryWatch::new),
+            // For the life of the process: children take it along.
+            confinement: options.confinement.map(|confinement| &*Box::leak(Box::new(confinement))),
             executions: Vec::new(),
             agents: Vec::new(),
             long: Vec::new(),
@@ -383,25 +391,35 @@ impl Server {
         if self.shutdown.is_some() && !matches!(request, InitRequest::Statistics) {
             return refuse(Some(&channel), "shutdown", libc::ESHUTDOWN);
         }
+        let confinement = self.confinement;
+        let top = confinement.map_or("/", |confinement| &confinement.root);
         match request {
             InitRequest::Spawn(spawn) => self.spawn(&spawn, channel, fds),
             InitRequest::ReadFile { path, max_bytes } => {
+                let path = confinement::find(confinement, &path);
                 self.agent(channel, fds, false, |data| file_agent::read(&path, max_bytes, data));
             }
             InitRequest::WriteFile { path, bytes } => {
+                let path = confinement::find(confinement, &path);
                 self.agent(channel, fds, true, |data| file_agent::write(&path, bytes, data));
             }
             InitRequest::ExportTree { roots, max_bytes, max_entries } => {
-                self.agent(channel, fds, false, |data| archive::export(&roots, max_bytes, max_entries, data));
+                let export =
+                    |data: BorrowedFd<'_>| archive::export(top, &roots, max_bytes, max_entries, data);
+                self.agent(channel, fds, false, export);
             }
             InitRequest::ImportTree { roots } => {
-                self.agent(channel, fds, true, |data| archive::import(&roots, data));
+                self.agent(channel, fds, true, |data| archive::import(top, &roots, data));
             }
             InitRequest::Statistics => {
                 let running = self.executions.iter().filter(|execution| execution.running()).count();
                 tell(
                     &channel,
-                    &InitEvent::Statistics(statistics::collect(&self.processes.snapshot(), running)),
+                    &InitEvent::Statistics(statistics::collect(
+                        &self.processes.snapshot(),
+                        running,
+                        confinement,
+                    )),
                 );
             }
             InitRequest::Shutdown { grace_ms } => self.shut_down(channel, grace_ms),
@@ -454,7 +472,8 @@ impl Server {
             if !spawn.worker {
                 return refuse(Some(&channel), "descriptors", libc::EINVAL);
             }
-            if let Err(error) = rustix::fs::access(&spawn.cwd, rustix::fs::Access::EXEC_OK) {
+            let cwd = confinement::find(self.confinement, &spawn.cwd);
+            if let Err(error) = rustix::fs::access(&*cwd, rustix::fs::Access::EXEC_OK) {
                 return refuse(Some(&channel), "chdir", error.raw_os_error());
             }
         }
@@ -466,7 +485,15 @@ impl Server {
             spawn.timeout_ms.and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
         let deadline = deadline.filter(|_| weaken::keeps(Defence::Deadline));
         let started = self.expendable(|| {
-            spawn::start(spawn, &channel, streams, slot, self.slots, self.embedded_javascript)
+            spawn::start(
+                spawn,
+                &channel,
+                streams,
+                slot,
+                self.slots,
+                self.embedded_javascript,
+                self.confinement,
+            )
         });
         let (top, slot) = match started {
             Ok(Started::Shepherd(pid)) => (pid, Some(slot)),
@@ -502,6 +529,12 @@ impl Server {
                 self.agents.push(Agent { pid, channel: Some(channel), cleans_up, kill_at: None });
             }
             Ok(Fork::Child) => in_child(|| {
+                if let Some(confinement) = self.confinement {
+                    sys::end_with_parent();
+                    if confinement.fence().is_err() {
+                        sys::exit(105);
+                    }
+                }
                 let event = match sys::close_others(&mut [channel.as_raw_fd(), data.as_raw_fd()]) {
                     Ok(()) => work(data.as_fd()),
                     Err(error) => {
@@ -674,7 +707,14 @@ impl Server {
                     frozen = self.processes.snapshot();
                 }
             }
-            resume = frozen.processes.iter().filter(|it| it.pid != 1 && !was_stopped(it)).copied().collect();
+            resume = frozen
+                .processes
+                .iter()
+                .filter(|it| it.pid != frozen.init && !was_stopped(it))
+                .copied()
+                .collect();
+            // Nothing of the sandbox can start anything now: what comes and goes in the /proc of a host is others' business.
+            frozen.vanished &= self.confinement.is_none();
             snapshot = frozen;
         }
         self.kill_found(&snapshot, now);

@@ -53,6 +53,10 @@ pub(crate) fn run(
     image: Result<Image, NotStarted>,
 ) -> ! {
     let mut keep = vec![channel.as_raw_fd()];
+    if let Ok(Image { confinement: Some(confinement), .. }) = &image {
+        keep.push(confinement.raw_fd());
+        sys::end_with_parent();
+    }
     keep.extend(streams.raw_fds());
     if let Err(error) = sys::close_others(&mut keep) {
         give_up(slot, &channel, &NotStarted { stage: "close_range", errno: sys::errno(&error) });

@@ -8,6 +8,7 @@ use e2bridge_protocol::init::{InitEvent, Program, Spawn};
 use e2bridge_protocol::socket;
 use rustix::net::SendFlags;
 
+use crate::confinement::{self, Confinement};
 use crate::shepherd::{self, state};
 use crate::sys::{self, Fork, Image, NotStarted, Slot, Slots};
 
@@ -72,6 +73,7 @@ pub(crate) fn start(
     slot: &'static Slot,
     slots: Slots,
     embedded_javascript: fn(OwnedFd) -> !,
+    confinement: Option<&'static Confinement>,
 ) -> std::io::Result<Started> {
     match &spawn.program {
         Program::Exec { argv } => {
@@ -80,8 +82,8 @@ pub(crate) fn start(
             match sys::fork() {
                 Ok(Fork::Parent(pid)) => Ok(Started::Shepherd(pid)),
                 Ok(Fork::Child) => in_child(|| {
-                    let image =
-                        image(argv, spawn, &streams).map_err(|errno| NotStarted { stage: "argument", errno });
+                    let image = image(argv, spawn, &streams, confinement)
+                        .map_err(|errno| NotStarted { stage: "argument", errno });
                     let channel = sys::take_over(channel.as_raw_fd());
                     shepherd::run(slot, channel, streams, image)
                 }),
@@ -94,7 +96,7 @@ pub(crate) fn start(
         // The engine starts no processes: it needs no shepherd, and one fork less is a third of the time of a first run.
         Program::EmbeddedJavaScript => match sys::fork()? {
             Fork::Parent(pid) => Ok(Started::Worker(pid)),
-            Fork::Child => in_child(|| embedded(spawn, streams, slots, embedded_javascript)),
+            Fork::Child => in_child(|| embedded(spawn, streams, slots, embedded_javascript, confinement)),
         },
     }
 }
@@ -105,7 +107,13 @@ pub(crate) fn in_child(run: impl FnOnce() -> std::convert::Infallible) -> ! {
     sys::exit(101)
 }
 
-fn embedded(spawn: &Spawn, streams: Streams, slots: Slots, entry: fn(OwnedFd) -> !) -> ! {
+fn embedded(
+    spawn: &Spawn,
+    streams: Streams,
+    slots: Slots,
+    entry: fn(OwnedFd) -> !,
+    confinement: Option<&Confinement>,
+) -> ! {
     let Some(worker) = &streams.worker else { sys::exit(102) };
     let placed = streams
         .write
@@ -117,13 +125,19 @@ fn embedded(spawn: &Spawn, streams: Streams, slots: Slots, entry: fn(OwnedFd) ->
     if placed.is_err() {
         sys::exit(103);
     }
+    if let Some(confinement) = confinement {
+        sys::end_with_parent();
+        if confinement.enter().is_err() {
+            sys::exit(106);
+        }
+    }
     if sys::close_others(&mut [3]).is_err() {
         sys::exit(105);
     }
     std::mem::forget(streams);
     slots.give_up();
     let _ = rustix::process::setsid();
-    if rustix::process::chdir(spawn.cwd.as_str()).is_err() {
+    if rustix::process::chdir(&*confinement::find(confinement, &spawn.cwd)).is_err() {
         sys::exit(104);
     }
     sys::set_environment(&spawn.env);
@@ -133,7 +147,12 @@ fn embedded(spawn: &Spawn, streams: Streams, slots: Slots, entry: fn(OwnedFd) ->
 }
 
 /// The program as the kernel wants it.
-fn image(argv: &[String], spawn: &Spawn, streams: &Streams) -> Result<Image, i32> {
+fn image(
+    argv: &[String],
+    spawn: &Spawn,
+    streams: &Streams,
+    confinement: Option<&'static Confinement>,
+) -> Result<Image, i32> {
     let strings = |strings: &[String]| {
         strings.iter().map(|string| sys::c_string(string.as_bytes())).collect::<Result<Vec<_>, _>>()
     };
@@ -143,14 +162,20 @@ fn image(argv: &[String], spawn: &Spawn, streams: &Streams) -> Result<Image, i32
         Some([stdout, stderr]) => [Some(stdout.as_raw_fd()), Some(stderr.as_raw_fd())],
         None => [None, None],
     };
+    let mut paths = candidates(program, path.unwrap_or(DEFAULT_PATH))?;
+    if let (Some(confinement), true) = (confinement, program.starts_with('/')) {
+        // In the sandbox's own place first, then where it is called to be: an interpreter of the host may be in /usr/local.
+        paths.insert(0, sys::c_string(&*confinement.find(program))?);
+    }
     Ok(Image {
-        paths: candidates(program, path.unwrap_or(DEFAULT_PATH))?,
+        paths,
         argv: strings(argv)?,
         env: strings(&spawn.env)?,
-        cwd: sys::c_string(spawn.cwd.as_bytes())?,
+        cwd: sys::c_string(&*confinement::find(confinement, &spawn.cwd))?,
         stdout,
         stderr,
         worker: streams.worker.as_ref().map(AsRawFd::as_raw_fd),
+        confinement,
     })
 }
 

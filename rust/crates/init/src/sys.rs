@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 
+use crate::confinement::Confinement;
 use crate::weaken::{self, Defence};
 
 /// Ends the process without running anything of the standard library.
@@ -188,7 +189,7 @@ fn constant(name: libc::c_int) -> u64 {
     u64::try_from(unsafe { libc::sysconf(name) }).unwrap_or(0)
 }
 
-/// Every process of the pid namespace but the caller, in one step that no fork can slip through.
+/// Every process of the sandbox but init, which calls it, in one step that no fork can slip through.
 pub(crate) fn signal_all(signal: i32) {
     // SAFETY: no memory is involved.
     unsafe { libc::kill(-1, signal) };
@@ -284,6 +285,8 @@ pub(crate) struct Image {
     pub(crate) stderr: Option<RawFd>,
     /// Becomes descriptor 3.
     pub(crate) worker: Option<RawFd>,
+    /// What the program is put under.
+    pub(crate) confinement: Option<&'static Confinement>,
 }
 
 /// What the child of [`start`] works on; it shares memory with its parent, which sleeps meanwhile.
@@ -342,6 +345,38 @@ pub(crate) fn start(image: &Image) -> Result<i32, NotStarted> {
     }
 }
 
+/// Puts this process under Landlock rules. It must have `no_new_privs`.
+///
+/// # Errors
+/// As `landlock_restrict_self(2)`.
+pub(crate) fn restrict_self(ruleset: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    match unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Puts this process under a seccomp filter. It must have `no_new_privs`.
+///
+/// # Errors
+/// As `seccomp(2)`.
+pub(crate) fn install_filter(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(filter.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads the program, which is as long as it says.
+    match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Makes this process end when its parent does.
+pub(crate) fn end_with_parent() {
+    // It cannot fail for a signal that exists.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+}
+
 /// Runs in the child of [`start`]: system calls only, no allocation, no lock.
 extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `start` passes a `Launch` that is valid and not otherwise used until this child has gone or executed a program.
@@ -361,10 +396,22 @@ extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
         if libc::chdir(image.cwd.as_ptr()) != 0 {
             return fail(launch, "chdir");
         }
+        if let Some(confinement) = image.confinement {
+            // What its orphans do is the business of the shepherd, of init, and of who started init.
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            if confinement.fence().is_err() {
+                return fail(launch, "landlock_restrict_self");
+            }
+        }
         if close_range(if image.worker.is_some() { 4 } else { 3 }, RawFd::MAX).is_err() {
             return fail(launch, "close_range");
         }
         block_signals(false);
+        for filter in image.confinement.iter().flat_map(|confinement| &confinement.filters) {
+            if install_filter(filter).is_err() {
+                return fail(launch, "seccomp");
+            }
+        }
         // As the shell does: a place without the file is passed over, one without permission is remembered.
         let mut denied = false;
         for &path in &launch.paths {

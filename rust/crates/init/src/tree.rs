@@ -67,20 +67,21 @@ fn number(text: &[u8]) -> Option<i64> {
 }
 
 /// A look at all processes. Not atomic: processes may come and go while it is taken.
-#[derive(Default)]
 pub(crate) struct Snapshot {
     /// Ascending by process id.
     pub(crate) processes: Vec<Process>,
     /// A process was listed but gone when looked at: something is on the move.
     pub(crate) vanished: bool,
+    /// Process id of init.
+    pub(crate) init: i32,
 }
 
 /// Where a process hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Top {
-    /// Below, or itself, this child of process 1.
+    /// Below, or itself, this child of init.
     Child(i32),
-    /// Process 1 itself, or not below it.
+    /// Init itself, or not below it.
     Outside,
     /// An ancestor went away while the snapshot was taken.
     Unknown,
@@ -91,6 +92,15 @@ impl Snapshot {
     pub(crate) fn find(&self, pid: i32) -> Option<&Process> {
         let index = self.processes.binary_search_by_key(&pid, |process| process.pid).ok()?;
         self.processes.get(index)
+    }
+
+    /// Leaves only init and what is below it.
+    fn leave_out_foreign(&mut self) {
+        let tops = self.tops();
+        self.vanished |= tops.contains(&Top::Unknown);
+        let mut tops = tops.into_iter();
+        let init = self.init;
+        self.processes.retain(|process| matches!(tops.next(), Some(Top::Child(_))) || process.pid == init);
     }
 
     /// For every process, in the same order, where it hangs.
@@ -111,10 +121,10 @@ impl Snapshot {
                     break Top::Unknown;
                 }
                 way.push(index);
-                if process.pid == 1 || process.parent == 0 {
+                if process.pid == self.init || process.parent == 0 {
                     break Top::Outside;
                 }
-                if process.parent == 1 {
+                if process.parent == self.init {
                     break Top::Child(process.pid);
                 }
                 match processes.binary_search_by_key(&process.parent, |parent| parent.pid) {
@@ -130,9 +140,10 @@ impl Snapshot {
     }
 }
 
-/// `/proc` of the sandbox.
+/// `/proc` of the sandbox, or of the host when the sandbox has no pid namespace.
 pub(crate) struct Processes {
     directory: OwnedFd,
+    init: i32,
     buffer: Box<[MaybeUninit<u8>]>,
 }
 
@@ -141,12 +152,13 @@ impl Processes {
     pub(crate) fn open() -> rustix::io::Result<Self> {
         let directory =
             rustix::fs::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { directory, buffer: vec![MaybeUninit::uninit(); 16 * 1024].into_boxed_slice() })
+        let init = rustix::process::getpid().as_raw_nonzero().get();
+        Ok(Self { directory, init, buffer: vec![MaybeUninit::uninit(); 16 * 1024].into_boxed_slice() })
     }
 
     /// Looks at all processes.
     pub(crate) fn snapshot(&mut self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot { processes: Vec::new(), vanished: false, init: self.init };
         if rustix::fs::seek(&self.directory, rustix::fs::SeekFrom::Start(0)).is_err() {
             snapshot.vanished = true;
             return snapshot;
@@ -168,6 +180,9 @@ impl Processes {
         }
         snapshot.processes.sort_unstable_by_key(|process| process.pid);
         snapshot.processes.dedup_by_key(|process| process.pid);
+        if self.init != 1 {
+            snapshot.leave_out_foreign();
+        }
         snapshot
     }
 
@@ -313,7 +328,7 @@ mod tests {
             process(6, 99),
             process(7, 6),
         ];
-        let tops = Snapshot { processes, vanished: false }.tops();
+        let tops = Snapshot { processes, vanished: false, init: 1 }.tops();
         let expected = [
             Top::Outside,
             Top::Child(2),
@@ -327,16 +342,27 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_below_an_init_that_is_not_the_first_is_its_own() {
+        let processes = [(1, 0), (2, 1), (7, 2), (8, 7), (9, 8), (10, 1), (11, 99)];
+        let processes = processes.map(|(pid, parent)| process(pid, parent)).to_vec();
+        let mut snapshot = Snapshot { processes, vanished: false, init: 7 };
+        snapshot.leave_out_foreign();
+        let left: Vec<_> = snapshot.processes.iter().map(|process| process.pid).collect();
+        assert_eq!((left, snapshot.vanished), (vec![7, 8, 9], true));
+        assert_eq!(snapshot.tops(), [Top::Outside, Top::Child(8), Top::Child(8)]);
+    }
+
+    #[test]
     fn a_cycle_ends_the_search() {
         let processes = vec![process(1, 0), process(2, 3), process(3, 2), process(4, 2)];
-        let tops = Snapshot { processes, vanished: false }.tops();
+        let tops = Snapshot { processes, vanished: false, init: 1 }.tops();
         assert_eq!(tops[1..], [Top::Unknown, Top::Unknown, Top::Unknown]);
     }
 
     #[test]
     fn deep_chains_need_no_stack() {
         let processes = (1..100_000).map(|pid| process(pid, pid - 1)).collect();
-        let tops = Snapshot { processes, vanished: false }.tops();
+        let tops = Snapshot { processes, vanished: false, init: 1 }.tops();
         assert_eq!(tops.last(), Some(&Top::Child(2)));
     }
 

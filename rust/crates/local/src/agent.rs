@@ -155,7 +155,13 @@ impl AgentRun<'_> {
         let answer = match (python, self.sandbox.template, self.sandbox.interpreter.clone()) {
             (true, BuiltinTemplate::Python, Some(interpreter)) => self.runner(
                 agent_id,
-                vec![interpreter, "-B".to_owned(), "-c".to_owned(), PYTHON_RUNNER.to_owned(), path],
+                vec![
+                    interpreter,
+                    "-B".to_owned(),
+                    "-c".to_owned(),
+                    PYTHON_RUNNER.to_owned(),
+                    self.sandbox.place(&path),
+                ],
                 &input,
             )?,
             (true, ..) => {
@@ -167,7 +173,13 @@ impl AgentRun<'_> {
             }
             (false, BuiltinTemplate::Node, Some(interpreter)) => self.runner(
                 agent_id,
-                vec![interpreter, heap_option(&self.sandbox), "-e".to_owned(), NODE_RUNNER.to_owned(), path],
+                vec![
+                    interpreter,
+                    heap_option(&self.sandbox),
+                    "-e".to_owned(),
+                    NODE_RUNNER.to_owned(),
+                    self.sandbox.place(&path),
+                ],
                 &input,
             )?,
             (false, ..) => {
@@ -300,7 +312,7 @@ impl AgentRun<'_> {
         let _ = self.sandbox.run(
             self.engine,
             self.spec(
-                vec!["rm".to_owned(), "-rf".to_owned(), directory],
+                vec!["rm".to_owned(), "-rf".to_owned(), self.sandbox.place(&directory)],
                 Duration::from_secs(10),
                 Vec::new(),
             ),
@@ -322,8 +334,10 @@ impl AgentRun<'_> {
         output_path: &str,
     ) -> Result<std::result::Result<(), End>> {
         let Some(left) = self.left_ms() else { return Ok(Err(End::TimedOut)) };
-        let variables =
-            vec![format!("E2B_AGENT_INPUT={input_path}"), format!("E2B_AGENT_OUTPUT={output_path}")];
+        let variables = vec![
+            format!("E2B_AGENT_INPUT={}", self.sandbox.place(input_path)),
+            format!("E2B_AGENT_OUTPUT={}", self.sandbox.place(output_path)),
+        ];
         let outcome = self.sandbox.run(
             self.engine,
             self.spec(argv, Duration::from_millis(left), variables),

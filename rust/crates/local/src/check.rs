@@ -11,13 +11,11 @@ use e2bridge_protocol::supervisor::{Checked, Facility, SupervisorReply, Supervis
 
 use crate::Config;
 use crate::engine::Engine;
-use crate::posture::isolation_report;
+use crate::posture::{FULL, isolation_report};
 use crate::settings::Settings;
 use crate::supervisor::{PATIENCE, Supervisor, unexpected};
 use crate::templates::builtin_summaries;
 
-/// The tier that isolation REQUIRED asks for.
-const FULL: &str = "full";
 /// How long an answer of the host is good for.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Name of the facility that stands for the supervisor itself.

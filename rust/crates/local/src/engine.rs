@@ -416,6 +416,7 @@ impl Engine {
             limits,
             isolation,
             interpreter: created.interpreter,
+            root: created.root,
             supervisor,
             engine: Arc::downgrade(self),
             control,

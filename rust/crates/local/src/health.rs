@@ -38,13 +38,14 @@ pub(crate) fn monitor(engine: &Engine, include_all_sandboxes: bool) -> Result<He
     let live_sandboxes = sandboxes.len();
     let probed = if include_all_sandboxes { probe_all(&sandboxes) } else { Vec::new() };
     let responsive_sandboxes = probed.iter().filter(|(sandbox, _)| sandbox.responsive).count();
+    let isolation = isolation(engine, probe.alive());
     Ok(HealthReport {
         overall_health: rules::overall(probe.alive(), probed.len(), responsive_sandboxes).to_owned(),
         backend: "local".to_owned(),
-        isolation: isolation(engine, probe.alive()),
         pools: pools(engine),
         latency: BTreeMap::new(),
-        alerts: rules::alerts(probe.alive(), &host, &probed),
+        alerts: rules::alerts(probe.alive(), &isolation, &host, &probed),
+        isolation,
         sandboxes: probed.into_iter().map(|(sandbox, _)| sandbox).collect(),
         engine: probe.document(),
         host: host.document(u64::from(DEFAULT_MEMORY_MB) << 20),
@@ -110,6 +111,7 @@ fn isolation(engine: &Engine, alive: bool) -> IsolationReport {
             memory: "none".to_owned(),
             processes: "none".to_owned(),
             cpu: "none".to_owned(),
+            disk: "none".to_owned(),
         },
     }
 }

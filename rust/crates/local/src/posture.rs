@@ -6,8 +6,10 @@ use e2bridge_protocol::supervisor::{Mechanism, Posture};
 
 /// The tier that isolation REQUIRED asks for.
 pub(crate) const FULL: &str = "full";
+/// The tier without namespaces.
+pub(crate) const PROCESS: &str = "process";
 /// Namespaces that it asks for.
-const NAMESPACES: [&str; 7] = ["user", "pid", "mount", "ipc", "uts", "net", "cgroup"];
+pub(crate) const NAMESPACES: [&str; 7] = ["user", "pid", "mount", "ipc", "uts", "net", "cgroup"];
 
 /// A posture as documents have it.
 pub(crate) fn isolation_report(posture: &Posture) -> IsolationReport {
@@ -16,6 +18,7 @@ pub(crate) fn isolation_report(posture: &Posture) -> IsolationReport {
         Mechanism::CgroupV2 => "cgroup_v2".to_owned(),
         Mechanism::Fallback => fallback.to_owned(),
     };
+    let namespaces = posture.tier != PROCESS;
     IsolationReport {
         tier: posture.tier.clone(),
         namespaces: posture.namespaces.clone(),
@@ -23,8 +26,9 @@ pub(crate) fn isolation_report(posture: &Posture) -> IsolationReport {
         seccomp: posture.seccomp,
         landlock_abi: posture.landlock_abi,
         memory: word(posture.memory, "per_process"),
-        processes: word(posture.processes, "pid_max"),
+        processes: word(posture.processes, if namespaces { "pid_max" } else { "per_user" }),
         cpu: word(posture.cpu, "affinity"),
+        disk: if namespaces { "tmpfs" } else { "per_file" }.to_owned(),
     }
 }
 
@@ -77,6 +81,18 @@ mod tests {
             ("cgroup_v1", "pid_max", "cgroup_v2")
         );
         assert_eq!((report.ids.as_str(), report.tier.as_str()), ("dedicated", "full"));
+    }
+
+    #[test]
+    fn without_namespaces_the_weaker_bounds_are_named() {
+        let report = isolation_report(&Posture {
+            tier: PROCESS.to_owned(),
+            namespaces: Vec::new(),
+            dedicated_ids: false,
+            ..posture()
+        });
+        assert_eq!((report.processes.as_str(), report.disk.as_str()), ("per_user", "per_file"));
+        assert_eq!((isolation_report(&posture()).disk.as_str(), report.ids.as_str()), ("tmpfs", "own"));
     }
 
     #[test]

@@ -206,6 +206,7 @@ mod tests {
                 memory: String::new(),
                 processes: String::new(),
                 cpu: String::new(),
+                disk: "tmpfs".to_owned(),
             },
             deployment_id: None,
             metrics: SandboxMetrics::default(),

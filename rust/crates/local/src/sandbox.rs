@@ -16,6 +16,7 @@ use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::engine::Engine;
+use crate::execution::HOME;
 use crate::supervisor::Supervisor;
 use crate::usage::{Sample, Usage};
 use crate::wait::{self, Interrupt, cancelled, host_error};
@@ -49,6 +50,8 @@ pub(crate) struct Sandbox {
     pub(crate) isolation: Arc<IsolationReport>,
     /// Absolute path, inside, of the template's interpreter; `None` for `base`.
     pub(crate) interpreter: Option<String>,
+    /// Without namespaces: the directory on the host below which its writable places are.
+    root: Option<String>,
     /// Its warm interpreters.
     pub(crate) workers: Workers,
     /// The supervisor that made it.
@@ -118,6 +121,8 @@ pub(crate) struct Parts {
     pub(crate) limits: SandboxLimits,
     pub(crate) isolation: Arc<IsolationReport>,
     pub(crate) interpreter: Option<String>,
+    /// As the supervisor says.
+    pub(crate) root: Option<String>,
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) engine: Weak<Engine>,
     pub(crate) control: OwnedFd,
@@ -134,6 +139,7 @@ impl Sandbox {
             limits: parts.limits,
             isolation: parts.isolation,
             interpreter: parts.interpreter,
+            root: parts.root,
             workers: Workers::default(),
             supervisor: parts.supervisor,
             engine: parts.engine,
@@ -286,6 +292,12 @@ impl Sandbox {
         self.control.as_fd()
     }
 
+    /// Where programs find one of the writable places, or a worker program: without a mount namespace below a directory of the
+    /// sandbox's own. (Its init finds the paths of requests by itself.)
+    pub(crate) fn place(&self, path: &str) -> String {
+        format!("{}{path}", self.root.as_deref().unwrap_or_default())
+    }
+
     /// The fixed variables of a program, and those of the sandbox.
     pub(crate) fn environment(&self) -> Vec<String> {
         let directory = self
@@ -301,7 +313,7 @@ impl Sandbox {
         };
         let mut env = vec![
             path,
-            "HOME=/home/user".to_owned(),
+            format!("HOME={}", self.place(HOME)),
             "USER=user".to_owned(),
             "LOGNAME=user".to_owned(),
             "SHELL=/bin/sh".to_owned(),
@@ -309,6 +321,9 @@ impl Sandbox {
             "E2B_SANDBOX=true".to_owned(),
             format!("E2B_SANDBOX_ID={}", self.id),
         ];
+        if let Some(root) = &self.root {
+            env.extend([format!("E2B_ROOT={root}"), format!("TMPDIR={root}/tmp")]);
+        }
         // Once per name: ten thousand of them come with every program.
         let given = self.assignment().map_or(&[][..], |assignment| &assignment.env);
         env.retain(|variable| !given.iter().any(|(name, _)| variable.split('=').next() == Some(name)));

@@ -77,21 +77,21 @@ impl Interpreter {
 
     fn program(self, sandbox: &Sandbox) -> Program {
         let interpreter = || sandbox.interpreter.clone().unwrap_or_default();
+        let program = |name: &str| sandbox.place(&format!("{PROGRAMS}/{name}"));
         let argv = match self {
             Interpreter::EmbeddedJavaScript => return Program::EmbeddedJavaScript,
-            Interpreter::Node => vec![interpreter(), heap_option(sandbox), format!("{PROGRAMS}/node.js")],
+            Interpreter::Node => vec![interpreter(), heap_option(sandbox), program("node.js")],
             Interpreter::Python => {
-                vec![
-                    interpreter(),
-                    "-I".to_owned(),
-                    "-B".to_owned(),
-                    "-u".to_owned(),
-                    format!("{PROGRAMS}/python.py"),
-                ]
+                vec![interpreter(), "-I".to_owned(), "-B".to_owned(), "-u".to_owned(), program("python.py")]
             }
             // In its messages the shell calls itself by the name at the end.
             Interpreter::Shell => {
-                vec!["/bin/sh".to_owned(), "-c".to_owned(), format!(". {PROGRAMS}/shell.sh"), "sh".to_owned()]
+                vec![
+                    "/bin/sh".to_owned(),
+                    "-c".to_owned(),
+                    format!(". {}", program("shell.sh")),
+                    "sh".to_owned(),
+                ]
             }
         };
         Program::Exec { argv }

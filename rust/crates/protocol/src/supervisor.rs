@@ -114,6 +114,8 @@ pub struct Created {
     pub cgroups: Cgroups,
     /// Absolute path, inside the sandbox, of the template's interpreter; absent for `base`.
     pub interpreter: Option<String>,
+    /// Of a sandbox without namespaces: the directory on the host below which its writable places and the worker programs are.
+    pub root: Option<String>,
 }
 
 /// Mechanism that enforces a limit.
@@ -123,14 +125,15 @@ pub enum Mechanism {
     CgroupV1,
     /// A cgroup of the v2 hierarchy.
     CgroupV2,
-    /// No cgroup: RLIMIT_DATA per process for memory, `pid_max` of the pid namespace for processes, an affinity set for cpu.
+    /// No cgroup: RLIMIT_DATA per process for memory, `pid_max` of the pid namespace (without one RLIMIT_NPROC) for processes, an
+    /// affinity set for cpu.
     Fallback,
 }
 
 /// The isolation of a sandbox, as its launcher and its init found it in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posture {
-    /// `full`, or the name of a weaker tier.
+    /// `full`, or the name of a weaker tier: `process` has no namespaces, `unbounded_processes` no bound of processes.
     pub tier: String,
     /// Namespaces of its own.
     pub namespaces: Vec<String>,

@@ -6,6 +6,7 @@ use std::io;
 use e2bridge_protocol::supervisor::{Failure, FailureKind};
 
 use crate::message::Step;
+use crate::process_tier::rules;
 
 /// A failure without a system call behind it.
 pub(crate) fn failure(kind: FailureKind, stage: &str, message: impl Into<String>) -> Failure {
@@ -40,11 +41,17 @@ pub(crate) fn explain(step: &Step) -> Failure {
     let subject = if step.detail.is_empty() { String::new() } else { format!(" ({})", step.detail) };
     if step.errno == 0 {
         let kind = match step.stage.as_str() {
-            "check mounts" | "check" | "landlock" => FailureKind::Isolation,
-            "stat" => FailureKind::Isolation,
+            "check mounts" | "check" | "landlock" | "stat" | rules::STAGE => FailureKind::Isolation,
             _ => FailureKind::Internal,
         };
-        let remedy = (step.stage == "stat").then(|| "mkdir -p /usr/local".to_owned());
+        let remedy = match step.stage.as_str() {
+            "stat" => Some("mkdir -p /usr/local"),
+            rules::STAGE => Some(
+                "use Linux 6.12 or newer with Landlock switched on (lsm=landlock,... among the boot parameters)",
+            ),
+            _ => None,
+        }
+        .map(str::to_owned);
         return Failure {
             kind,
             stage: step.stage.clone(),

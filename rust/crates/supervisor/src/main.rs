@@ -5,6 +5,7 @@ mod failure;
 mod launch;
 mod message;
 mod plan;
+mod process_tier;
 mod supervise;
 mod sys;
 mod zygote;

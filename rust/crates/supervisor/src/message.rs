@@ -20,7 +20,7 @@ pub(crate) enum ZygoteRequest {
 pub(crate) struct Order {
     /// As in the library's request.
     pub(crate) sandbox: u64,
-    /// Outer user and group id, in the zygote's user namespace.
+    /// Outer user and group id, in the zygote's user namespace; without one, its number among the client's.
     pub(crate) id: u32,
     /// Host name inside.
     pub(crate) host_name: String,
@@ -36,6 +36,8 @@ pub(crate) struct Order {
     pub(crate) process_limit: Option<u64>,
     /// `pid_max` of the pid namespace.
     pub(crate) pid_max: Option<u32>,
+    /// Its own directory on the host, where it has no namespaces.
+    pub(crate) directory: Option<String>,
 }
 
 /// Bounds of a process that together bound its memory. What is memory but none of this is closed off by `without_memory_group` of the

@@ -90,6 +90,15 @@ impl Identity {
     }
 }
 
+/// What keeps a sandbox apart from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Namespaces and everything else.
+    Full,
+    /// Everything but namespaces; never where isolation is required.
+    Process,
+}
+
 /// `uid_map` and `gid_map` of a sandbox whose outer id is given.
 pub(crate) fn sandbox_map(outer: u32) -> String {
     format!("{USER_ID} {outer} 1\n")
@@ -223,6 +232,7 @@ pub(crate) fn order(
             .then(|| u64::from(limits.processes)),
         pid_max: (without.processes && weaken::keeps(Defence::Processes))
             .then(|| limits.processes.max(1).saturating_add(RESERVED_PIDS)),
+        directory: None,
     }
 }
 

@@ -83,13 +83,14 @@ fn give_up_priority() -> io::Result<()> {
 ///
 /// # Errors
 /// As `capset(2)` and `prctl(2)`.
-pub(crate) fn give_up_privileges(helpers: bool) -> io::Result<()> {
+pub(crate) fn give_up_privileges(helpers: bool, more: CapabilitySet) -> io::Result<()> {
+    let kept = SUPERVISOR_CAPABILITIES | more;
     // An ordinary user may not, and has no use for the set without set-user-id programs.
     if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
-        drop_bounding_set(SUPERVISOR_CAPABILITIES)?;
+        drop_bounding_set(kept)?;
     }
     let set_own_id = if weaken::keeps(Defence::DedicatedIds) { 0 } else { CapabilitySet::SETFCAP.bits() };
-    keep_capabilities(SUPERVISOR_CAPABILITIES | CapabilitySet::from_bits_retain(set_own_id))?;
+    keep_capabilities(kept | CapabilitySet::from_bits_retain(set_own_id))?;
     let keep = helpers || !weaken::keeps(Defence::NoNewPrivileges);
     if keep { Ok(()) } else { Ok(rustix::thread::set_no_new_privs(true)?) }
 }
@@ -135,6 +136,22 @@ fn reset_signals() {
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, ptr::null_mut::<u64>(), 8)
     };
+}
+
+/// Blocks every signal that can be blocked.
+pub(crate) fn block_signals() {
+    let mask = !0_u64;
+    // SAFETY: the mask is as long as said, and no old one is asked for.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, ptr::null_mut::<u64>(), 8)
+    };
+}
+
+/// SIGKILL to every process that this one may signal, in one step that no fork can slip through. Only for a process whose signals reach
+/// nothing but what is to end: by its Landlock domain or by a user id of its own.
+pub(crate) fn kill_everything() {
+    // SAFETY: no memory is involved.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
 }
 
 /// Makes the kernel forget children at their end, so that nobody needs to wait for them.

@@ -28,6 +28,7 @@ import linecache
 import os
 import re
 import resource
+import select
 import signal
 import sys
 import traceback
@@ -425,11 +426,22 @@ def open_streams():
 
 
 def descriptors():
-    """Numbers of the open descriptors, as texts. One of them was that of the directory itself and is closed by now."""
-    return set(_listdir("/proc/self/fd"))
+    """Numbers of the open descriptors, as texts. One of them may be that of the directory itself and is closed by now."""
+    try:
+        return set(_listdir("/proc/self/fd"))
+    except OSError:
+        # A sandbox without namespaces has no /proc to look into.
+        every = range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        poll = _poll()
+        for one in every:
+            poll.register(one, 0)
+        closed = {one for one, event in poll.poll(0) if event & _CLOSED}
+        return {str(one) for one in every if one not in closed}
 
 
 _listdir = os.listdir
+_poll = select.poll
+_CLOSED = select.POLLNVAL
 LIMITS = sorted({getattr(resource, one) for one in dir(resource) if one.startswith("RLIMIT_")})
 
 

@@ -32,7 +32,9 @@ struct Cancelled {
 ///
 /// Parameters: `config` a JSON object, each key optional, an unknown one refused: backend (local, cloud), isolation (required,
 /// best_effort), data_directory, python, node (paths), pool_base, pool_python, pool_node (0 to 64 ready sandboxes), disk_mb (at
-/// least 1); absent = {}. Without `backend` the variable E2B_BACKEND decides, else local. `client` required; written on success.
+/// least 1); absent = {}. Without `backend` the variable E2B_BACKEND decides, else local. With best_effort, where the host refuses
+/// namespaces, sandboxes are of the tier `process`: Landlock, seccomp and limits without namespaces, the writable places below the
+/// directory in the variable E2B_ROOT of programs; status, health and check name the tier. `client` required; written on success.
 /// Ownership: the arguments are read during the call only; the handle is the caller's to close with e2b_close; `out` is the
 /// caller's to free with e2b_buffer_free.
 /// Threads: any; the handle may be used by any number of threads at once.

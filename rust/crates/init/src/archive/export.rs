@@ -20,6 +20,7 @@ const SHORT: usize = 100;
 
 /// Sends what is below the roots: entries and bytes of content.
 pub(super) fn export(
+    top: &str,
     roots: &[String],
     max_bytes: u64,
     max_entries: u64,
@@ -39,7 +40,7 @@ pub(super) fn export(
     };
     for root in roots {
         let name = root_name(root)?;
-        let top = rustix::fs::open("/", OFlags::PATH | DIRECTORY, Mode::empty()).at("open")?;
+        let top = rustix::fs::open(top, OFlags::PATH | DIRECTORY, Mode::empty()).at("open")?;
         let flags = OFlags::RDONLY | DIRECTORY;
         let fd = rustix::fs::openat2(top, name, flags, Mode::empty(), RESOLVE).at("open")?;
         archive.tree(name.as_bytes(), Open { fd, mode: None })?;

@@ -23,8 +23,8 @@ const MAX_NAMES: usize = 64 << 20;
 const MAX_PIECE: usize = 4000;
 
 /// Unpacks what comes, until its end: entries and bytes of content. When it fails, what it had made is gone.
-pub(super) fn import(roots: &[String], data: BorrowedFd<'_>) -> Result<(u64, u64), Failure> {
-    let top = rustix::fs::open("/", OFlags::PATH | DIRECTORY, Mode::empty()).at("open")?;
+pub(super) fn import(top: &str, roots: &[String], data: BorrowedFd<'_>) -> Result<(u64, u64), Failure> {
+    let top = rustix::fs::open(top, OFlags::PATH | DIRECTORY, Mode::empty()).at("open")?;
     let roots = roots
         .iter()
         .map(|root| {

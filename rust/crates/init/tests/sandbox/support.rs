@@ -433,7 +433,9 @@ fn enter(root: &Path) -> io::Result<()> {
         OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))
     };
     env::set_current_dir("/")?;
-    run(InitOptions { control, embedded_javascript: engine, zero, badness: None, watched_memory: None })
+    let badness = None;
+    let (watched_memory, confinement) = (None, None);
+    run(InitOptions { control, embedded_javascript: engine, zero, badness, watched_memory, confinement })
 }
 
 /// Root becomes an ordinary user, whose ids are given.

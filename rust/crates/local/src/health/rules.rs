@@ -1,8 +1,9 @@
 //! What a health check warns of, as data, and how many answers make a client healthy.
 
-use e2bridge_core::document::{HealthAlert, SandboxHealth, SandboxLimits};
+use e2bridge_core::document::{HealthAlert, IsolationReport, SandboxHealth, SandboxLimits};
 
 use super::host::HostCapacity;
+use crate::posture::{FULL, NAMESPACES};
 
 /// Least share of the live sandboxes that must answer, in percent, for `healthy`.
 const HEALTHY_PERCENT: usize = 90;
@@ -78,6 +79,15 @@ const ENGINE_UNAVAILABLE: Rule = Rule {
     unit: "",
 };
 
+const ISOLATION_BELOW_FULL: Rule = Rule {
+    name: "isolation_below_full",
+    severity: "warning",
+    bad: Bad::Above,
+    threshold: 0.0,
+    what: "parts of the full isolation that are missing (E2B.check() says why)",
+    unit: "",
+};
+
 impl Rule {
     /// The alert, when `value` breaks the rule; a figure that is not known breaks none.
     fn check(&self, subject: &str, value: Option<f64>) -> Option<HealthAlert> {
@@ -119,6 +129,7 @@ pub(crate) fn overall(engine_alive: bool, live: usize, responsive: usize) -> &'s
 /// The rules that are broken, worst first.
 pub(crate) fn alerts(
     engine_alive: bool,
+    isolation: &IsolationReport,
     host: &HostCapacity,
     sandboxes: &[(SandboxHealth, SandboxLimits)],
 ) -> Vec<HealthAlert> {
@@ -128,6 +139,7 @@ pub(crate) fn alerts(
     for (sandbox, _) in sandboxes {
         alerts.extend(SANDBOX_UNRESPONSIVE.check(&sandbox.sandbox_id, unanswered(sandbox.responsive)));
     }
+    alerts.extend(ISOLATION_BELOW_FULL.check(&format!("isolation {}", isolation.tier), missing(isolation)));
     alerts.extend(HOST_MEMORY.check("host", percent(host.memory_available_bytes, host.memory_total_bytes)));
     for (sandbox, limits) in sandboxes {
         let (id, metrics) = (&sandbox.sandbox_id, &sandbox.metrics);
@@ -139,6 +151,18 @@ pub(crate) fn alerts(
         alerts.extend(SANDBOX_PROCESSES.check(id, percent(metrics.processes, Some(limits.processes.into()))));
     }
     alerts
+}
+
+/// How much of the full isolation is missing: namespaces, or a bound. Not known before there is an engine.
+fn missing(isolation: &IsolationReport) -> Option<f64> {
+    match isolation.tier.as_str() {
+        FULL => Some(0.0),
+        "none" => None,
+        _ => Some(
+            f64::from(u8::try_from(NAMESPACES.len() - isolation.namespaces.len()).unwrap_or(u8::MAX))
+                .max(1.0),
+        ),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage is read to three digits")]
@@ -154,6 +178,20 @@ mod tests {
     use e2bridge_core::document::{SandboxMetrics, SandboxState};
 
     use super::*;
+
+    fn isolation(tier: &str, namespaces: usize) -> IsolationReport {
+        IsolationReport {
+            tier: tier.to_owned(),
+            namespaces: NAMESPACES[..namespaces].iter().map(|&name| name.to_owned()).collect(),
+            ids: "own".to_owned(),
+            seccomp: true,
+            landlock_abi: 7,
+            memory: "per_process".to_owned(),
+            processes: "per_user".to_owned(),
+            cpu: "affinity".to_owned(),
+            disk: "per_file".to_owned(),
+        }
+    }
 
     fn host(available: u64) -> HostCapacity {
         HostCapacity {
@@ -206,7 +244,7 @@ mod tests {
     #[test]
     fn a_rule_is_broken_beyond_its_threshold_and_not_at_it() {
         let names = |host: &HostCapacity, sandbox| -> Vec<String> {
-            alerts(true, host, &[sandbox]).into_iter().map(|alert| alert.rule).collect()
+            alerts(true, &isolation(FULL, 7), host, &[sandbox]).into_iter().map(|alert| alert.rule).collect()
         };
         assert!(names(&host(100), sandbox(true, Some(900), 900, 90)).is_empty());
         assert_eq!(
@@ -223,12 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn isolation_below_full_is_an_alert() {
+        let alert = |tier, namespaces| alerts(true, &isolation(tier, namespaces), &host(500), &[]).pop();
+        let found = alert("process", 0).unwrap();
+        assert_eq!(
+            (found.rule.as_str(), found.subject.as_str()),
+            ("isolation_below_full", "isolation process")
+        );
+        assert!((found.value - 7.0).abs() < 1e-9 && found.severity == "warning");
+        assert!((alert("unbounded_processes", 7).unwrap().value - 1.0).abs() < 1e-9);
+        assert!(alert(FULL, 7).is_none() && alert("none", 0).is_none());
+    }
+
+    #[test]
     fn an_alert_has_rule_value_and_threshold() {
-        let alert = alerts(true, &host(55), &[]).remove(0);
+        let alert = alerts(true, &isolation(FULL, 7), &host(55), &[]).remove(0);
         assert_eq!((alert.rule.as_str(), alert.subject.as_str()), ("host_memory_available_percent", "host"));
         assert!((alert.value - 5.5).abs() < 1e-9 && (alert.threshold - 10.0).abs() < 1e-9);
         assert_eq!(alert.message, "host: memory available, of the host's: 5.5 %, at least 10.0 % is fine");
-        let alert = alerts(false, &host(500), &[]).remove(0);
+        let alert = alerts(false, &isolation("none", 0), &host(500), &[]).remove(0);
         assert_eq!((alert.rule.as_str(), alert.severity.as_str()), ("engine_unavailable", "critical"));
     }
 }

@@ -23,7 +23,7 @@ use crate::plan::{self, PLACES, SCRATCH, USER_ID, WATCHES};
 use crate::sys;
 
 /// Newest Landlock ABI whose rights have been tried with this set of rules.
-const TRIED_LANDLOCK_ABI: ABI = ABI::V7;
+pub(crate) const TRIED_LANDLOCK_ABI: ABI = ABI::V7;
 
 /// Least badness of init when memory runs out, of the machine or of the sandbox's group: sandboxes end before the service that owns
 /// them,
@@ -32,7 +32,7 @@ const INIT_BADNESS: i16 = 500;
 const PROGRAM_BADNESS: i16 = 1000;
 
 /// The device whose shared mappings are memory.
-const ZERO: &str = "/dev/zero";
+pub(crate) const ZERO: &str = "/dev/zero";
 
 /// Namespaces of which nobody inside may make another one. `user` alone would do, because there is no capability for the others.
 const FURTHER_NAMESPACES: [&str; 8] = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"];
@@ -61,6 +61,7 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
             Some(bounds) => Watched::Everything(bounds.memory),
             None => Watched::Answers(order.memory),
         }),
+        confinement: None,
     })
 }
 
@@ -94,16 +95,22 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
         rustix::process::setsid().at("make session")?;
     }
     limit(order)?;
-    let zero = rustix::fs::open(ZERO, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).about("open", ZERO)?;
+    let zero = open_zero()?;
     let landlock_abi = restrict_files(prepared, order)?;
     drop_privileges()?;
     check()?;
     Ok(Confined { landlock_abi, badness, zero })
 }
 
+/// For memory that init shares with its children.
+pub(crate) fn open_zero() -> Result<OwnedFd, Step> {
+    rustix::fs::open(ZERO, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).about("open", ZERO)
+}
+
+/// Makes this process, an init, one that the kernel takes early when memory runs out; to be called while it owns its files in /proc.
 /// Not below what it is already: the kernel forbids that where the service was given it by somebody with more rights (a pod without
 /// guaranteed memory has 1000).
-fn set_badness() -> Result<Badness, Step> {
+pub(crate) fn set_badness() -> Result<Badness, Step> {
     let path = "/proc/self/oom_score_adj";
     let inherited = std::fs::read_to_string(path).about("read", path)?.trim().parse().unwrap_or(0);
     let init = INIT_BADNESS.max(inherited);

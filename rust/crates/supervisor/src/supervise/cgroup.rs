@@ -530,6 +530,11 @@ impl Groups {
         counted("memory.oom_control").or_else(|| counted("memory.events")).unwrap_or(0)
     }
 
+    /// Those that are left.
+    pub(crate) fn directories(&self) -> &[PathBuf] {
+        &self.directories
+    }
+
     /// Removes those that are empty of processes; true when none is left.
     pub(crate) fn remove(&mut self) -> bool {
         self.directories.retain(|directory| match fs::remove_dir(directory) {

@@ -10,7 +10,7 @@ use e2bridge_protocol::supervisor::{
 
 use super::cgroup::Controller;
 use super::sandbox::Asker;
-use super::{Supervisor, answer_to};
+use super::{Client, Supervisor, answer_to};
 use crate::failure::system;
 
 /// Small, because nothing runs in it.
@@ -160,8 +160,12 @@ impl Supervisor {
                     detail,
                     remedy: None,
                 };
-                facilities.push(fact("sandbox", "one was made".to_owned()));
-                facilities.push(fact("user_namespaces", "one was made".to_owned()));
+                facilities.push(fact("sandbox", format!("one was made, tier {}", posture.tier)));
+                let refusal = self.client.as_ref().and_then(Client::refusal);
+                facilities.push(match (posture.namespaces.is_empty(), refusal) {
+                    (true, Some(refusal)) => refused("user_namespaces", refusal),
+                    _ => fact("user_namespaces", "one was made".to_owned()),
+                });
                 facilities.push(self.dedicated_ids(posture.dedicated_ids));
                 facilities.push(fact("seccomp", "filter in force".to_owned()));
                 facilities.push(Facility {
@@ -176,20 +180,17 @@ impl Supervisor {
                         .then(|| "boot with lsm=landlock,... or use Linux 5.13 or newer".to_owned()),
                 });
             }
-            Err(failure) => facilities.push(Facility {
-                name: "sandbox".to_owned(),
-                available: false,
-                detail: format!("{}: {}", failure.stage, failure.message),
-                remedy: failure.remedy.clone(),
-            }),
+            Err(failure) => facilities.push(refused("sandbox", failure)),
         }
+        let namespaces = sandbox.as_ref().is_ok_and(|posture| !posture.namespaces.is_empty());
+        let processes = match (namespaces, sandbox) {
+            (false, Ok(posture)) if posture.dedicated_ids => "RLIMIT_NPROC of the sandbox's user id",
+            (false, Ok(_)) => "RLIMIT_NPROC, which counts all processes of the calling user",
+            _ => "RLIMIT_NPROC in the sandbox's user namespace, and pid_max",
+        };
         for (name, controller, fallback) in [
             ("memory_limit", Controller::Memory, "RLIMIT_DATA, per process"),
-            (
-                "process_limit",
-                Controller::Processes,
-                "RLIMIT_NPROC in the sandbox's user namespace, and pid_max",
-            ),
+            ("process_limit", Controller::Processes, processes),
             ("cpu_limit", Controller::Cpu, "a fixed set of processors"),
         ] {
             let Some(client) = &self.client else { continue };
@@ -204,5 +205,14 @@ impl Supervisor {
             facilities.push(Facility { name: name.to_owned(), available, detail, remedy });
         }
         facilities
+    }
+}
+
+fn refused(name: &str, failure: &Failure) -> Facility {
+    Facility {
+        name: name.to_owned(),
+        available: false,
+        detail: format!("{}: {}", failure.stage, failure.message),
+        remedy: failure.remedy.clone(),
     }
 }

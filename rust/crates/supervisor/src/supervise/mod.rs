@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod check;
+mod fallback;
 mod interpreter;
 mod record;
 mod sandbox;
@@ -12,6 +13,7 @@ mod template;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use e2bridge_protocol::supervisor::{
@@ -23,12 +25,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use self::cgroup::{Layout, Own};
 use self::check::Checks;
-use self::record::{Record, Records};
+use self::fallback::Fallback;
+use self::record::{Left, Record, Records};
 use self::sandbox::Sandbox;
 use self::template::{TemplateState, Zygote};
 use crate::failure::{failure, system, unavailable};
 use crate::plan::Identity;
-use crate::sys;
+use crate::{process_tier, sys};
 
 /// Longest time for a zygote to be ready, and for a clone to be confined.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -113,6 +116,10 @@ struct Client {
     /// Bytes that the buffers of a socket get by default, in the direction that gets more.
     socket_buffer: u64,
     record: Record,
+    /// Why sandboxes get no namespaces, when they do not.
+    fallback: Option<Fallback>,
+    /// Where the files of such sandboxes are.
+    files: PathBuf,
 }
 
 struct Supervisor {
@@ -235,10 +242,12 @@ impl Supervisor {
         }
         let records = Records::open(&start.runtime_directory)?;
         let identity = records.choose_identity(&start.client)?;
-        sys::give_up_privileges(identity.by_helpers())
+        sys::give_up_privileges(identity.by_helpers(), fallback::capabilities(start.required))
             .map_err(|error| system("give up privileges", "capset or prctl", error))?;
         let own = Own::read();
-        let record = records.write(&start.client, identity, own.directories(&start.client))?;
+        let files = process_tier::files::of_client(&start.client);
+        let left = Left { cgroups: own.directories(&start.client), files: vec![files.clone()] };
+        let record = records.write(&start.client, identity, left)?;
         let layout = Layout::make(&own, &start.client);
         let allowed = rustix::thread::sched_getaffinity(None).ok();
         let processors = (0..rustix::thread::CpuSet::MAX_CPU)
@@ -257,6 +266,8 @@ impl Supervisor {
             next_processor: 0,
             socket_buffer: default_socket_buffer(),
             record,
+            fallback: None,
+            files,
         });
         Ok(Started { pid: std::process::id(), swept })
     }
@@ -302,19 +313,20 @@ impl Supervisor {
             wait_until_readable(zygote.pidfd(), deadline);
             zygote.reap();
         }
-        let mut groups: Vec<_> = std::mem::take(&mut self.sandboxes)
-            .into_values()
-            .filter_map(|mut sandbox| sandbox.groups.take())
-            .collect();
+        let mut sandboxes = std::mem::take(&mut self.sandboxes);
+        let keepers: Vec<_> = sandboxes.values().filter_map(Sandbox::let_go).collect();
+        keepers.into_iter().for_each(|keeper| wait_until_readable(keeper, deadline));
         loop {
-            groups.retain_mut(|groups| !groups.remove());
-            if groups.is_empty() || Instant::now() > deadline {
+            sandboxes.retain(|_, sandbox| !self.clear(sandbox));
+            if sandboxes.is_empty() || Instant::now() > deadline {
                 break;
             }
             std::thread::sleep(REMOVAL_INTERVAL);
         }
-        if let Some(Client { layout, record, .. }) = self.client.take() {
-            record.give_up(layout.remove());
+        if let Some(Client { layout, record, files, .. }) = self.client.take() {
+            // Cgroups also when files are left.
+            let removed = [process_tier::files::remove(&files), layout.remove()];
+            record.give_up(!removed.contains(&false));
         }
     }
 }

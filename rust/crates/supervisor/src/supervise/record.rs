@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup;
 use crate::failure::{failure, system};
 use crate::plan::{Identity, MapWriter};
+use crate::process_tier::files;
 
 /// Longest time for what a dead client left behind.
 const SWEEP_TIME: Duration = Duration::from_secs(5);
@@ -27,7 +28,28 @@ struct Content {
     /// First of the dedicated host ids, when there are some.
     ids_base: Option<u32>,
     ids_count: u32,
-    cgroups: Vec<PathBuf>,
+    #[serde(flatten)]
+    left: Left,
+}
+
+/// What a client may leave behind.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Left {
+    /// Directories of its cgroups.
+    pub(crate) cgroups: Vec<PathBuf>,
+    /// Directories of files of sandboxes.
+    #[serde(default)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Left {
+    /// Ends and removes it; true when nothing is left.
+    fn sweep(&self) -> bool {
+        // The files of both also when some cannot be removed.
+        let groups = self.cgroups.iter().filter(|directory| !sweep(directory)).count();
+        let files = self.files.iter().filter(|directory| !sweep_files(directory)).count();
+        groups + files == 0
+    }
 }
 
 /// The locked directory of records: one client at a time starts in it.
@@ -75,7 +97,7 @@ impl Records {
         if !free {
             let ids = content.and_then(|content| Some((content.ids_base?, content.ids_count)));
             self.taken.extend(ids);
-        } else if content.unwrap_or_default().cgroups.iter().all(|directory| sweep(directory)) {
+        } else if content.unwrap_or_default().left.sweep() {
             // What cannot be removed is tried again by the next one.
             self.swept += u32::from(fs::remove_file(path).is_ok());
         }
@@ -124,12 +146,7 @@ impl Records {
     ///
     /// # Errors
     /// There is one already, or the directory cannot be written.
-    pub(crate) fn write(
-        &self,
-        client: &str,
-        identity: Identity,
-        cgroups: Vec<PathBuf>,
-    ) -> Result<Record, Failure> {
+    pub(crate) fn write(&self, client: &str, identity: Identity, left: Left) -> Result<Record, Failure> {
         let stage = "write owner record";
         let path = self.directory.join(format!("{client}.json"));
         let shown = path.display().to_string();
@@ -143,7 +160,7 @@ impl Records {
             Identity::Dedicated { base, count, .. } => (Some(base), count),
             Identity::Own { .. } => (None, 0),
         };
-        let content = serde_json::to_vec(&Content { ids_base, ids_count, cgroups })
+        let content = serde_json::to_vec(&Content { ids_base, ids_count, left })
             .map_err(|error| failure(FailureKind::Internal, stage, error.to_string()))?;
         record.file.write_all(&content).map_err(|error| system(stage, &shown, error))?;
         Ok(record)
@@ -195,7 +212,23 @@ fn sweep(directory: &Path) -> bool {
     }
 }
 
-fn kill_members(group: &Path, client: &str) {
+/// Removes the files of a dead client, whose keepers end when it does. True when nothing is left.
+fn sweep_files(directory: &Path) -> bool {
+    let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !name.starts_with(files::PREFIX) || !directory.is_absolute() {
+        return true;
+    }
+    let deadline = Instant::now() + SWEEP_TIME;
+    while !files::remove(directory) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+pub(super) fn kill_members(group: &Path, client: &str) {
     let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     for pid in members.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
         let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { continue };
@@ -355,7 +388,7 @@ mod tests {
         let own = Identity::Dedicated { base: 0x7000_0000, count: 0x1_0000, writer: MapWriter::Own };
         let records = Records::open(path).unwrap();
         assert_eq!(records.swept, 0);
-        let record = records.write("alive", own, Vec::new()).unwrap();
+        let record = records.write("alive", own, Left::default()).unwrap();
         fs::write(directory.path().join("dead.json"), "{\"ids_base\":null,\"ids_count\":0,\"cgroups\":[]}")
             .unwrap();
         fs::write(directory.path().join("cut.json"), "{").unwrap();
@@ -363,7 +396,7 @@ mod tests {
         drop(records);
         let records = Records::open(path).unwrap();
         assert_eq!((records.swept, records.taken.as_slice()), (2, &[(0x7000_0000, 0x1_0000)][..]));
-        assert!(records.write("alive", own, Vec::new()).is_err());
+        assert!(records.write("alive", own, Left::default()).is_err());
         record.give_up(true);
         let mut left: Vec<_> = fs::read_dir(path)
             .unwrap()
@@ -380,9 +413,15 @@ mod tests {
         fs::create_dir(&other).unwrap();
         assert!(sweep(&other));
         assert!(other.exists());
+        assert!(sweep_files(&other));
+        assert!(other.exists());
         let left = directory.path().join("e2bridge-x");
         fs::create_dir_all(left.join("1")).unwrap();
         assert!(sweep(&left));
+        assert!(!left.exists());
+        fs::create_dir_all(left.join("1/home/user")).unwrap();
+        fs::write(left.join("1/home/user/file"), "").unwrap();
+        assert!(sweep_files(&left));
         assert!(!left.exists());
     }
 }

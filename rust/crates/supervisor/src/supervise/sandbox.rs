@@ -1,7 +1,8 @@
 //! Sandboxes: from the request to the last cgroup.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use e2bridge_init::weaken::{self, Defence};
@@ -9,7 +10,7 @@ use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::{
     Create, Created, Failure, FailureKind, Mechanism, Posture, SupervisorReply, Template,
 };
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use rustix::thread::CpuSet;
 
 use super::cgroup::{Controller, Groups, Refusal};
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::failure::{explain, failure, system, unavailable};
 use crate::message::{CloneCommand, CloneReport, Order};
-use crate::plan::{self, NAMESPACES, WithoutCgroup};
+use crate::plan::{self, NAMESPACES, Tier, WithoutCgroup};
 
 /// Who asked for a sandbox.
 pub(super) enum Asker {
@@ -33,7 +34,7 @@ pub(super) enum Asker {
 const MOST_REMEMBERED: usize = 1024;
 
 /// Where a sandbox stands.
-enum Phase {
+pub(super) enum Phase {
     /// For a zygote, or for its turn.
     Waiting,
     /// Ordered from that zygote.
@@ -53,22 +54,68 @@ enum Phase {
 
 /// A sandbox.
 pub(super) struct Sandbox {
-    create: Create,
-    phase: Phase,
-    zygote: Option<u64>,
-    asker: Option<Asker>,
-    control: Option<OwnedFd>,
-    status: Option<(OwnedFd, Token)>,
-    pidfd: Option<(OwnedFd, Token)>,
-    init_pid: u32,
+    pub(super) create: Create,
+    pub(super) phase: Phase,
+    pub(super) tier: Tier,
+    pub(super) zygote: Option<u64>,
+    pub(super) asker: Option<Asker>,
+    pub(super) control: Option<OwnedFd>,
+    pub(super) status: Option<(OwnedFd, Token)>,
+    /// Of a sandbox without namespaces, when it has reported: its keeper ends everything when this closes.
+    pub(super) lifeline: Option<OwnedFd>,
+    /// Its directory, where it has no namespaces.
+    pub(super) directory: Option<PathBuf>,
+    pub(super) pidfd: Option<(OwnedFd, Token)>,
+    pub(super) init_pid: u32,
     pub(super) groups: Option<Groups>,
-    id: Option<u32>,
+    pub(super) id: Option<u32>,
     /// Why it is being ended, when that is an error.
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
     /// Who waits for its end.
-    killers: Vec<OwnedFd>,
+    pub(super) killers: Vec<OwnedFd>,
     /// When [`Supervisor::sandbox_is_late`] is due.
     pub(super) deadline: Option<Instant>,
+}
+
+impl Sandbox {
+    /// Ends the process that its pidfd stands for, and with it everything of the sandbox.
+    ///
+    /// # Errors
+    /// The kernel refuses the signal.
+    fn let_end(&self) -> rustix::io::Result<()> {
+        match self.tier {
+            Tier::Full => {
+                let Some((pidfd, _)) = &self.pidfd else { return Ok(()) };
+                match rustix::process::pidfd_send_signal(pidfd, Signal::KILL) {
+                    // It is gone, which its descriptor tells, too.
+                    Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+                    refused => refused,
+                }
+            }
+            Tier::Process => {
+                for keeper in self.status.iter().map(|(fd, _)| fd).chain(&self.lifeline) {
+                    // The keeper sees the end. Fails only when it is gone.
+                    let _ = rustix::net::shutdown(keeper, rustix::net::Shutdown::Both);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a sandbox without namespaces end, because the client does; what is to be waited for then.
+    pub(super) fn let_go(&self) -> Option<BorrowedFd<'_>> {
+        if self.tier == Tier::Full {
+            // It ends with its zygote.
+            return None;
+        }
+        self.let_end();
+        self.first_process()
+    }
+
+    /// What its end is known by.
+    pub(super) fn first_process(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(|(pidfd, _)| pidfd.as_fd())
+    }
 }
 
 impl Supervisor {
@@ -106,10 +153,13 @@ impl Supervisor {
             Sandbox {
                 create,
                 phase: Phase::Waiting,
+                tier: Tier::Full,
                 zygote: None,
                 asker: Some(asker),
                 control: Some(control),
                 status: None,
+                lifeline: None,
+                directory: None,
                 pidfd: None,
                 init_pid: 0,
                 groups: None,
@@ -157,7 +207,12 @@ impl Supervisor {
         let gone = || unavailable("create", "the sandbox is gone");
         let sandbox = self.sandboxes.get_mut(&number).ok_or_else(gone)?;
         let client = self.client.as_mut().ok_or_else(gone)?;
-        let control = sandbox.control.take().ok_or_else(gone)?;
+        let control = sandbox.control.as_ref().ok_or_else(gone)?;
+        let control = control.try_clone().map_err(|error| system("create", "dup", error))?;
+        if client.start.required || sandbox.tier == Tier::Process {
+            // It is not tried again.
+            sandbox.control = None;
+        }
         let (near, far) = socket::seqpacket_pair().map_err(|error| system("create", "socketpair", error))?;
         let token = self
             .poller
@@ -173,7 +228,11 @@ impl Supervisor {
             WithoutCgroup { memory: missing(Controller::Memory), processes: missing(Controller::Processes) };
         let host_name = sandbox.create.host_name.clone();
         let (buffer, per_namespace) = (client.socket_buffer, client.processes_per_namespace);
-        let order = plan::order(number, id, host_name, limits, without, buffer, per_namespace);
+        let mut order = plan::order(number, id, host_name, limits, without, buffer, per_namespace);
+        if sandbox.tier == Tier::Process {
+            client.order_without_namespaces(&mut order, limits, without)?;
+            sandbox.directory = order.directory.as_ref().map(PathBuf::from);
+        }
         Ok((order, [far, control]))
     }
 
@@ -235,6 +294,7 @@ impl Supervisor {
         let Some((status, token)) = sandbox.status.take() else { return };
         let report = socket::recv::<CloneReport>(&status);
         self.poller.remove(&status, token);
+        sandbox.lifeline = (sandbox.tier == Tier::Process).then_some(status);
         match report {
             Ok(Some((CloneReport::Confined { landlock_abi }, _))) => self.confined(number, landlock_abi),
             Ok(Some((CloneReport::Failed(step), _))) => self.fail_sandbox(number, explain(&step)),
@@ -259,9 +319,11 @@ impl Supervisor {
         let zygote = sandbox.zygote.and_then(|zygote| self.zygotes.get(&zygote));
         sandbox.phase = Phase::Running;
         sandbox.deadline = None;
+        sandbox.control = None;
         let created = Created {
             init_pid: sandbox.init_pid,
-            posture: client.posture(landlock_abi),
+            posture: client.posture(sandbox.tier, landlock_abi),
+            root: sandbox.directory.as_ref().and_then(|path| path.to_str()).map(str::to_owned),
             cgroups: sandbox.groups.as_ref().map(|groups| groups.reported.clone()).unwrap_or_default(),
             interpreter: zygote.and_then(|zygote| zygote.interpreter()),
         };
@@ -318,20 +380,15 @@ impl Supervisor {
         }
     }
 
-    /// Kills the init of a sandbox that is ending. When that is refused, who waits for the end gets to know, and it is tried again.
+    /// Ends a sandbox whose end is due. When that is refused, who waits for the end gets to know, and it is tried again.
     fn send_kill(&mut self, number: u64) {
         let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
-        let Some((pidfd, _)) = &sandbox.pidfd else { return };
         sandbox.deadline = None;
-        match rustix::process::pidfd_send_signal(pidfd, Signal::KILL) {
-            // It is gone, which its descriptor tells, too.
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => {
-                sandbox.deadline = Some(Instant::now() + KILL_INTERVAL);
-                let refused = SupervisorReply::Failed(system("end sandbox", "pidfd_send_signal", error));
-                for reply in sandbox.killers.drain(..) {
-                    answer_to(&reply, &refused);
-                }
+        if let Err(error) = sandbox.let_end() {
+            sandbox.deadline = Some(Instant::now() + KILL_INTERVAL);
+            let refused = SupervisorReply::Failed(system("end sandbox", "pidfd_send_signal", error));
+            for reply in sandbox.killers.drain(..) {
+                answer_to(&reply, &refused);
             }
         }
     }
@@ -384,36 +441,52 @@ impl Supervisor {
         if matches!(sandbox.phase, Phase::Gone { .. }) {
             return;
         }
+        if let Some(first) = sandbox.first_process() {
+            // A child of this process only when its zygote has ended before it.
+            let _ =
+                rustix::process::waitid(WaitId::PidFd(first), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
         for (fd, token) in sandbox.status.take().into_iter().chain(sandbox.pidfd.take()) {
             self.poller.remove(&fd, token);
         }
-        sandbox.control = None;
+        sandbox.lifeline = None;
         sandbox.phase = Phase::Gone { until: Instant::now() + REMOVAL_PATIENCE };
         self.clear_away(number, Instant::now());
     }
 
-    /// Removes the cgroups of a sandbox that has no process any more, and the sandbox with them.
+    /// Removes the cgroups and files of a sandbox that has no process any more, and the sandbox with them.
     fn clear_away(&mut self, number: u64, now: Instant) {
-        let Some(sandbox) = self.sandboxes.get_mut(&number) else { return };
-        let Phase::Gone { until } = sandbox.phase else { return };
-        let empty = sandbox.groups.as_mut().is_none_or(Groups::remove);
+        let Some(Sandbox { phase: Phase::Gone { until }, .. }) = self.sandboxes.get(&number) else { return };
+        let until = *until;
+        let Some(mut sandbox) = self.sandboxes.remove(&number) else { return };
+        let empty = self.clear(&mut sandbox);
         if !empty && now < until {
             sandbox.deadline = Some(now + REMOVAL_INTERVAL);
+            self.sandboxes.insert(number, sandbox);
             return;
         }
-        let Some(mut sandbox) = self.sandboxes.remove(&number) else { return };
         if let (Some(id), Some(client)) = (sandbox.id, &mut self.client) {
             client.ids.remove(&id);
+        }
+        if empty && self.starts_again(&mut sandbox) {
+            let template = sandbox.create.template;
+            self.sandboxes.insert(number, sandbox);
+            self.enqueue(template, number);
+            return;
         }
         let out_of_memory = self.ended_of_memory.contains(&number);
         let left = (!empty).then(|| {
             failure(
                 FailureKind::Internal,
-                "remove cgroup",
-                "a cgroup without processes could not be removed in time",
+                "remove sandbox",
+                "a cgroup without processes, or the files, could not be removed in time",
             )
         });
         let cause = sandbox.failure.take().unwrap_or_else(|| unavailable("create", "the sandbox ended"));
+        let cause = match (&self.client, sandbox.tier) {
+            (Some(client), Tier::Process) => client.explain_fallback(cause),
+            _ => cause,
+        };
         match sandbox.asker.take() {
             Some(Asker::Library(reply)) => {
                 answer_to(&reply, &SupervisorReply::Failed(cause));
@@ -505,7 +578,10 @@ impl Client {
         })
     }
 
-    fn posture(&self, landlock_abi: u32) -> Posture {
+    fn posture(&self, tier: Tier, landlock_abi: u32) -> Posture {
+        if tier == Tier::Process {
+            return self.posture_without_namespaces(landlock_abi);
+        }
         let bounded = self.check_bounds().is_ok()
             && (self.layout.mechanism(Controller::Processes) != Mechanism::Fallback
                 || self.processes_per_namespace);
@@ -558,9 +634,9 @@ impl Client {
 }
 
 /// Process id, in this process's pid namespace, of what a pidfd stands for.
-fn pid_of(pidfd: &OwnedFd) -> io::Result<u32> {
+pub(super) fn pid_of(pidfd: impl AsFd) -> io::Result<u32> {
     use std::os::fd::AsRawFd;
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd()))?;
     text.lines()
         .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
         .filter(|&pid| pid > 0)

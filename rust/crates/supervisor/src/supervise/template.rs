@@ -11,14 +11,15 @@ use std::time::Instant;
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::{Failure, Mechanism, Template};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::thread::CapabilitySet;
 
 use super::cgroup::Controller;
 use super::interpreter::Probe;
 use super::record::own_identity;
-use super::{PATIENCE, Source, Supervisor, Token, zygote_died};
+use super::{Client, PATIENCE, Source, Supervisor, Token, zygote_died};
 use crate::failure::{explain, system, unavailable};
 use crate::message::{At, Step, ZygoteReply, ZygoteRequest};
-use crate::plan::{Identity, Interpreter, MapWriter, View};
+use crate::plan::{Identity, Interpreter, MapWriter, Tier, View};
 use crate::sys::{self, Cloned};
 use crate::zygote;
 
@@ -33,11 +34,25 @@ pub(super) struct TemplateState {
     probe: Option<(Probe, Option<Token>)>,
     /// That gets the next orders.
     zygote: Option<u64>,
+    /// The same in the tier without namespaces.
+    process_zygote: Option<u64>,
 }
 
 impl TemplateState {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.probe.as_ref().and_then(|(probe, _)| probe.deadline())
+    }
+
+    fn zygote(&mut self, tier: Tier) -> &mut Option<u64> {
+        match tier {
+            Tier::Full => &mut self.zygote,
+            Tier::Process => &mut self.process_zygote,
+        }
+    }
+
+    /// The process that is asked what it is.
+    pub(super) fn probed(&self) -> Option<BorrowedFd<'_>> {
+        self.probe.as_ref().and_then(|(probe, _)| probe.pidfd())
     }
 
     pub(super) fn stop_probe(&mut self) {
@@ -48,6 +63,7 @@ impl TemplateState {
 /// A template's zygote.
 pub(super) struct Zygote {
     template: Template,
+    tier: Tier,
     socket: (OwnedFd, Token),
     pidfd: (OwnedFd, Token),
     ready: bool,
@@ -64,6 +80,7 @@ impl Zygote {
         self.pidfd.0.as_fd()
     }
 
+    /// Ends it; with namespaces also everything below it.
     pub(super) fn kill(&self) {
         // Fails only when it is gone.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd.0, Signal::KILL);
@@ -83,10 +100,28 @@ impl Zygote {
     }
 }
 
+impl Client {
+    /// Goes without subordinate ids, if it has some; false when it has none, or must not lose them.
+    pub(super) fn take_own_ids(&mut self) -> bool {
+        // Without the helpers nothing of it needs set-user-id programs.
+        let goes =
+            self.identity.by_helpers() && sys::give_up_privileges(false, CapabilitySet::empty()).is_ok();
+        if goes {
+            self.identity = own_identity();
+            self.last_id = self.identity.sandbox_ids().end;
+        }
+        goes
+    }
+}
+
 impl Supervisor {
     /// Gives a sandbox to its template's zygote, which is started when there is none.
     pub(super) fn enqueue(&mut self, template: Template, sandbox: u64) {
-        match self.zygote_of(template) {
+        let tier = self.client.as_ref().map_or(Tier::Full, Client::tier);
+        if let Some(sandbox) = self.sandboxes.get_mut(&sandbox) {
+            sandbox.tier = tier;
+        }
+        match self.zygote_of(template, tier) {
             Ok(Some(number)) => {
                 if let Some(zygote) = self.zygotes.get_mut(&number) {
                     zygote.queue.push_back(sandbox);
@@ -99,10 +134,10 @@ impl Supervisor {
         }
     }
 
-    fn zygote_of(&mut self, template: Template) -> Result<Option<u64>, Failure> {
+    fn zygote_of(&mut self, template: Template, tier: Tier) -> Result<Option<u64>, Failure> {
         let state = self.templates.entry(template).or_default();
-        if state.zygote.is_some() {
-            return Ok(state.zygote);
+        if let Some(zygote) = *state.zygote(tier) {
+            return Ok(Some(zygote));
         }
         if template != Template::Base && state.interpreter.is_none() {
             if state.probe.is_none() {
@@ -112,7 +147,7 @@ impl Supervisor {
             return Ok(None);
         }
         let interpreter = state.interpreter.clone();
-        self.start_zygote(template, interpreter.as_ref()).map(Some)
+        self.start_zygote(template, tier, interpreter.as_ref()).map(Some)
     }
 
     /// Starts to look for a template's interpreter.
@@ -163,6 +198,7 @@ impl Supervisor {
     fn start_zygote(
         &mut self,
         template: Template,
+        tier: Tier,
         interpreter: Option<&Interpreter>,
     ) -> Result<u64, Failure> {
         let client = self.client()?;
@@ -178,8 +214,8 @@ impl Supervisor {
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         let (near, far) =
             socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
-        let zygote = zygote::Zygote { template, identity, view, per_process_memory };
-        let (pidfd, pid) = match sys::clone_process(zygote::namespaces()) {
+        let zygote = zygote::Zygote { template, tier, identity, view, per_process_memory };
+        let (pidfd, pid) = match sys::clone_process(zygote::namespaces(tier)) {
             Ok(Cloned::Child) => zygote.run(far.as_raw_fd()),
             Ok(Cloned::Parent(pidfd, pid)) => (pidfd, pid),
             Err(error) => return Err(explain(&clone_step(&error))),
@@ -187,7 +223,10 @@ impl Supervisor {
         drop(far);
         let number = self.next_zygote;
         self.next_zygote += 1;
-        let mapped = map_ids(identity, pid);
+        let mapped = match tier {
+            Tier::Full => map_ids(identity, pid),
+            Tier::Process => Ok(()),
+        };
         let refused = mapped.as_ref().err().map(|step| step.detail.clone());
         let began = mapped
             .and_then(|()| socket::send(&near, &ZygoteRequest::Begin, &[]).at("begin"))
@@ -198,6 +237,7 @@ impl Supervisor {
         })();
         let zygote = |socket, end| Zygote {
             template,
+            tier,
             socket: (near, socket),
             pidfd: (pidfd, end),
             ready: false,
@@ -208,7 +248,7 @@ impl Supervisor {
         match (began, watched) {
             (Ok(()), Ok((socket, end))) => {
                 self.zygotes.insert(number, zygote(socket, end));
-                self.templates.entry(template).or_default().zygote = Some(number);
+                *self.templates.entry(template).or_default().zygote(tier) = Some(number);
                 Ok(number)
             }
             (began, watched) => {
@@ -231,7 +271,7 @@ impl Supervisor {
                 match refused.filter(|_| self.fall_back_to_own_ids()) {
                     Some(reason) => {
                         self.client()?.own_ids_because = Some(reason);
-                        self.start_zygote(template, interpreter)
+                        self.start_zygote(template, tier, interpreter)
                     }
                     None => Err(failure),
                 }
@@ -244,12 +284,7 @@ impl Supervisor {
         let none_yet = self.zygotes.is_empty();
         let Ok(client) = self.client() else { return false };
         // Without the helpers nothing of it needs set-user-id programs.
-        let falls_back = client.identity.by_helpers() && none_yet && sys::give_up_privileges(false).is_ok();
-        if falls_back {
-            client.identity = own_identity();
-            client.last_id = client.identity.sandbox_ids().end;
-        }
-        falls_back
+        none_yet && client.take_own_ids()
     }
 
     fn forget(&mut self, zygote: &Zygote) {
@@ -274,11 +309,9 @@ impl Supervisor {
             let request = ZygoteRequest::Clone(order);
             match socket::send(&zygote.socket.0, &request, &[status.as_fd(), control.as_fd()]) {
                 Ok(()) => zygote.ordered += 1,
-                // Its end is about to be noticed. It is a reset when it left messages unread.
+                // Its end, and what it said last, is about to be noticed. It is a reset when it left messages unread.
                 Err(error)
-                    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
-                {
-                    self.fail_sandbox(sandbox, zygote_died())
+                    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                 }
                 Err(error) => {
                     // There will be no clone.
@@ -291,7 +324,12 @@ impl Supervisor {
     /// One message of a zygote.
     pub(super) fn hear_zygote(&mut self, number: u64) {
         let Some(zygote) = self.zygotes.get_mut(&number) else { return };
-        match socket::recv::<ZygoteReply>(&zygote.socket.0) {
+        let heard = match socket::recv::<ZygoteReply>(&zygote.socket.0) {
+            // It has ended with an order unread, which is said before what it said itself.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => socket::recv(&zygote.socket.0),
+            other => other,
+        };
+        match heard {
             Ok(Some((ZygoteReply::Ready, _))) => {
                 zygote.ready = true;
                 self.send_orders(number);
@@ -323,8 +361,9 @@ impl Supervisor {
         self.poller.remove(&zygote.socket.0, zygote.socket.1);
         let waiting = std::mem::take(&mut zygote.queue);
         let state = self.templates.entry(zygote.template).or_default();
-        if state.zygote == Some(number) {
-            state.zygote = None;
+        let current = state.zygote(zygote.tier);
+        if *current == Some(number) {
+            *current = None;
         }
         for sandbox in waiting {
             self.fail_sandbox(sandbox, failure.clone());

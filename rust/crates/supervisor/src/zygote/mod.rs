@@ -2,8 +2,9 @@
 //! and the capabilities over its own id range that cloning needs. It runs no code but this program's.
 
 pub(crate) mod root;
-mod seccomp;
+pub(crate) mod seccomp;
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 
@@ -16,20 +17,27 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use crate::launch::{self, parent::Networks};
 use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
-use crate::plan::{INHERITED_LIMITS, Identity, View, WATCHES, WATCHES_SHARE};
-use crate::sys;
+use crate::plan::{INHERITED_LIMITS, Identity, Tier, View, WATCHES, WATCHES_SHARE};
+use crate::{process_tier, sys};
 
 /// Namespaces of a zygote.
-pub(crate) fn namespaces() -> u32 {
-    launch::parent::NAMESPACES
-        | weaken::flags_of(Defence::Network, UnshareFlags::NEWNET.bits())
-        | UnshareFlags::NEWCGROUP.bits()
+pub(crate) fn namespaces(tier: Tier) -> u32 {
+    match tier {
+        Tier::Full => {
+            launch::parent::NAMESPACES
+                | weaken::flags_of(Defence::Network, UnshareFlags::NEWNET.bits())
+                | UnshareFlags::NEWCGROUP.bits()
+        }
+        Tier::Process => 0,
+    }
 }
 
 /// What a zygote is started with.
 pub(crate) struct Zygote {
     /// Which one.
     pub(crate) template: Template,
+    /// What its clones become.
+    pub(crate) tier: Tier,
     /// Its ids.
     pub(crate) identity: Identity,
     /// Its root.
@@ -39,23 +47,49 @@ pub(crate) struct Zygote {
 }
 
 impl Zygote {
-    /// Runs it in a fresh clone with [`namespaces`]; `socket` leads to the supervisor. Ends when that closes.
+    /// Runs it in a fresh clone with its [`namespaces`]; `socket` leads to the supervisor. Ends when that closes.
     pub(crate) fn run(self, socket: RawFd) -> ! {
         let ([socket], closed) = sys::keep_only([socket]);
         // A panic must not reach the code of the supervisor, of which this process is a copy.
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            match closed.at("close descriptors").and_then(|()| self.prepare(socket.as_fd())) {
-                Ok((prepared, mut networks)) => serve(&prepared, &mut networks, socket.as_fd()),
-                Err(step) => {
-                    // Nobody is left to be told when this fails.
-                    let _ = socket::send(&socket, &ZygoteReply::Failed(step), &[]);
-                }
+            let served = closed.at("close descriptors").and_then(|()| match self.tier {
+                Tier::Full => self.serve(socket.as_fd()),
+                Tier::Process => self.serve_process_tier(socket.as_fd()),
+            });
+            if let Err(step) = served {
+                // Nobody is left to be told when this fails.
+                let _ = socket::send(&socket, &ZygoteReply::Failed(step), &[]);
             }
         }));
         sys::exit(i32::from(result.is_err()))
     }
 
-    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<(launch::Prepared, Networks), Step> {
+    fn serve(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+        let (prepared, networks) = self.prepare(socket)?;
+        let networks = RefCell::new(networks);
+        // With nothing to do, the next network is made. When that fails, the next clone says so.
+        let idle = || {
+            let mut networks = networks.borrow_mut();
+            networks.stock().or_else(|_| networks.leave())
+        };
+        serve(socket, idle, |order, status, control| {
+            launch::parent::clone(&prepared, &mut networks.borrow_mut(), order, status, control)
+        })
+    }
+
+    fn serve_process_tier(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+        self.begin(socket)?;
+        let prepared = process_tier::Prepared::new(self.identity, &self.view)?;
+        self.finish(socket)?;
+        serve(
+            socket,
+            || Ok(()),
+            |order, status, control| process_tier::clone(&prepared, order, status, control),
+        )
+    }
+
+    /// Waits for the supervisor's word, and sets what clones inherit.
+    fn begin(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         rustix::thread::set_name(c"e2b-zygote").at("set name")?;
         self.follow_supervisor()?;
         match socket::recv(socket).at("receive")? {
@@ -70,6 +104,28 @@ impl Zygote {
             let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
             rustix::process::setrlimit(resource, limit).about("set limit", format!("{resource:?}"))?;
         }
+        Ok(())
+    }
+
+    /// The last steps: what runs is warm, seccomp is in force, the supervisor knows.
+    fn finish(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+        if self.template == Template::Base {
+            e2bridge_worker::prewarm();
+        }
+        if weaken::keeps(Defence::NoNewPrivileges) {
+            rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
+        }
+        if weaken::keeps(Defence::Seccomp) {
+            seccomp::Filters::new(self.per_process_memory)?.install()?;
+        }
+        self.keep_what_cloning_needs()?;
+        sys::forget_children();
+        sys::trim_heap();
+        socket::send(socket, &ZygoteReply::Ready, &[]).at("send")
+    }
+
+    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<(launch::Prepared, Networks), Step> {
+        self.begin(socket)?;
         let trees = root::Trees::copy(&self.view)?;
         let id = self.identity.zygote_id();
         if self.identity.dedicated() {
@@ -94,31 +150,22 @@ impl Zygote {
         bound_watches()?;
         let prepared = launch::Prepared::new(&self.view)?;
         let networks = Networks::new(self.per_process_memory)?;
-        if self.template == Template::Base {
-            e2bridge_worker::prewarm();
-        }
-        if weaken::keeps(Defence::NoNewPrivileges) {
-            rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
-        }
-        if weaken::keeps(Defence::Seccomp) {
-            seccomp::Filters::new(self.per_process_memory)?.install()?;
-        }
-        self.keep_what_cloning_needs()?;
-        sys::forget_children();
-        sys::trim_heap();
-        socket::send(socket, &ZygoteReply::Ready, &[]).at("send")?;
+        self.finish(socket)?;
         Ok((prepared, networks))
     }
 
     /// Gives up all capabilities over its namespaces but those that a clone takes. (The clone has all of them over its own.)
     fn keep_what_cloning_needs(&self) -> Result<(), Step> {
-        // A network namespace, its loopback, and the way back.
-        let mut kept = CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
+        let mut kept = CapabilitySet::empty();
+        if self.tier == Tier::Full {
+            // A network namespace, its loopback, and the way back.
+            kept |= CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
+            sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
+        }
         if self.identity.dedicated() {
-            // Id maps with other ids than its own.
+            // Other ids than its own: in the id maps of clones, or to take them.
             kept |= CapabilitySet::SETUID | CapabilitySet::SETGID;
         }
-        sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
         sys::keep_capabilities(kept).at("drop capabilities")
     }
 
@@ -140,23 +187,30 @@ fn bound_watches() -> Result<(), Step> {
     Ok(())
 }
 
-fn serve(prepared: &launch::Prepared, networks: &mut Networks, socket: BorrowedFd<'_>) {
+/// Clones as it is told, until the supervisor ends.
+///
+/// # Errors
+/// `idle` says why there is no going on.
+fn serve(
+    socket: BorrowedFd<'_>,
+    mut idle: impl FnMut() -> Result<(), Step>,
+    mut clone: impl FnMut(&Order, OwnedFd, OwnedFd) -> Result<OwnedFd, Step>,
+) -> Result<(), Step> {
     loop {
-        // With nothing to do, the next network is made. When that fails, the next clone says so.
-        if !waits(socket) && networks.stock().is_err() && networks.leave().is_err() {
-            return;
+        if !waits(socket) {
+            idle()?;
         }
         // An error here is the end of the supervisor, or of this program's integrity.
-        let Ok(Some((request, fds))) = socket::recv(socket) else { return };
-        let ZygoteRequest::Clone(order) = request else { return };
-        let Ok([status, control]) = <[OwnedFd; 2]>::try_from(fds) else { return };
+        let Ok(Some((request, fds))) = socket::recv(socket) else { return Ok(()) };
+        let ZygoteRequest::Clone(order) = request else { return Ok(()) };
+        let Ok([status, control]) = <[OwnedFd; 2]>::try_from(fds) else { return Ok(()) };
         let Order { sandbox, .. } = order;
-        let sent = match launch::parent::clone(prepared, networks, &order, status, control) {
+        let sent = match clone(&order, status, control) {
             Ok(pidfd) => socket::send(socket, &ZygoteReply::Cloned { sandbox }, &[pidfd.as_fd()]),
             Err(step) => socket::send(socket, &ZygoteReply::CloneFailed { sandbox, step }, &[]),
         };
         if sent.is_err() {
-            return;
+            return Ok(());
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::message::Step;
 
 const POLICY: &str = include_str!("../../policy/seccomp.json");
+const PROCESS_POLICY: &str = include_str!("../../policy/process.json");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +20,16 @@ struct Policy {
     allow: Vec<Group>,
     deny: Vec<Group>,
     without_memory_group: Vec<Group>,
+}
+
+/// For programs of the tier without namespaces.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProcessPolicy {
+    #[serde(rename = "comment")]
+    _comment: String,
+    deny: Vec<Group>,
+    deny_own_id: Vec<Group>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +91,22 @@ fn leave_out(allow: &mut Vec<Group>, deny: &mut Vec<Group>) {
         }
         keep
     });
+}
+
+/// The filters of programs in the tier without namespaces.
+///
+/// # Errors
+/// A defect of the policy file.
+pub(crate) fn process_filters(dedicated_id: bool) -> Result<Vec<Vec<libc::sock_filter>>, Step> {
+    let policy: ProcessPolicy = serde_json::from_str(PROCESS_POLICY).map_err(|error| defect(&error))?;
+    let mut groups = policy.deny;
+    if !dedicated_id {
+        groups.extend(policy.deny_own_id);
+    }
+    let program = compile(&groups, &json!("allow"), &json!({"errno": libc::EPERM}))?;
+    let instruction =
+        |it: &seccompiler::sock_filter| libc::sock_filter { code: it.code, jt: it.jt, jf: it.jf, k: it.k };
+    Ok(vec![program.iter().map(instruction).collect()])
 }
 
 fn compile(groups: &[Group], otherwise: &Value, action: &Value) -> Result<BpfProgram, Step> {
@@ -147,6 +174,22 @@ mod tests {
             assert!(group.reason.len() > 10);
             assert!(group.calls.iter().all(|call| allowed.contains(call)), "{:?}", group.calls);
         }
+    }
+
+    #[test]
+    fn the_policy_of_programs_denies_only_what_the_other_one_allows() {
+        let allowed: BTreeSet<_> = policy().allow.into_iter().flat_map(|group| group.calls).collect();
+        let ProcessPolicy { deny, deny_own_id, .. } = serde_json::from_str(PROCESS_POLICY).unwrap();
+        let mut denied = BTreeSet::new();
+        for group in deny.iter().chain(&deny_own_id) {
+            assert!(group.reason.len() > 10);
+            for call in &group.calls {
+                assert!(allowed.contains(call), "{call} is denied already");
+                assert!(denied.insert(call.clone()), "{call} is denied twice");
+            }
+        }
+        let [own, dedicated] = [false, true].map(|dedicated| process_filters(dedicated).unwrap());
+        assert!(own[0].len() > dedicated[0].len() && own[0].len() < 4096);
     }
 
     #[test]

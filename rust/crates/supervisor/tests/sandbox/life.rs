@@ -248,7 +248,7 @@ fn a_storm_of_creates_and_kills_leaves_nothing() {
 
 #[test]
 fn requests_out_of_order_are_refused() {
-    let (library, mut child) = launch(&[], None);
+    let (library, mut child) = launch(&[], None, None);
     let (_control, far) = socket::seqpacket_pair().unwrap();
     let create = Create { sandbox: 1, template: Template::Base, limits: LIMITS, host_name: "x".to_owned() };
     for (request, fd) in

@@ -28,6 +28,8 @@ mod policy;
 #[cfg(test)]
 mod posture;
 #[cfg(test)]
+mod process_tier;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod support;

@@ -102,6 +102,10 @@ pub(crate) struct Options {
     pub(crate) wrapper: Vec<String>,
     /// Hears and answers its system calls, and those of all that it starts.
     pub(crate) injector: Option<Injector>,
+    /// A seccomp filter above the supervisor, as a container has.
+    pub(crate) filter: Option<seccompiler::BpfProgram>,
+    /// Isolation REQUIRED; else the strongest tier that works.
+    pub(crate) required: bool,
 }
 
 impl Default for Options {
@@ -112,6 +116,8 @@ impl Default for Options {
             node: vec!["/usr/bin/node".to_owned()],
             wrapper: Vec::new(),
             injector: None,
+            filter: None,
+            required: true,
         }
     }
 }
@@ -123,7 +129,11 @@ fn unique() -> String {
 }
 
 /// Starts the supervisor without saying anything to it.
-pub(crate) fn launch(wrapper: &[String], injector: Option<&Injector>) -> (OwnedFd, Child) {
+pub(crate) fn launch(
+    wrapper: &[String],
+    injector: Option<&Injector>,
+    filter: Option<seccompiler::BpfProgram>,
+) -> (OwnedFd, Child) {
     let (near, far) = socket::seqpacket_pair().unwrap();
     let mut command = match wrapper.split_first() {
         Some((program, arguments)) => {
@@ -139,6 +149,9 @@ pub(crate) fn launch(wrapper: &[String], injector: Option<&Injector>) -> (OwnedF
     // SAFETY: only system calls between fork and exec; the descriptor stays open until `far` is dropped below.
     unsafe {
         command.pre_exec(move || {
+            if let Some(filter) = &filter {
+                seccompiler::apply_filter(filter).map_err(|_| io::Error::other("no filter"))?;
+            }
             if raw == 3 {
                 let same = BorrowedFd::borrow_raw(3);
                 rustix::io::fcntl_setfd(same, rustix::io::FdFlags::empty())?;
@@ -196,7 +209,7 @@ impl Engine {
     }
 
     pub(crate) fn with(options: Options) -> Result<Self, Failure> {
-        let (library, mut child) = launch(&options.wrapper, options.injector.as_ref());
+        let (library, mut child) = launch(&options.wrapper, options.injector.as_ref(), options.filter);
         let directory = options.runtime.is_none().then(|| tempfile::tempdir().unwrap());
         let runtime = options.runtime.unwrap_or_else(|| directory.as_ref().unwrap().path().to_owned());
         let client = unique();
@@ -204,7 +217,7 @@ impl Engine {
             protocol_version: PROTOCOL_VERSION,
             client: client.clone(),
             runtime_directory: runtime.to_str().unwrap().to_owned(),
-            required: true,
+            required: options.required,
             python_candidates: options.python,
             node_candidates: options.node,
         };

@@ -16,14 +16,17 @@ public record IsolationReport(JsonNode json) implements E2BDocument {
         Objects.requireNonNull(json, "json");
     }
 
-    /** {@return {@code full}; {@code unbounded_...} when a limit could not be set and that was accepted; {@code none} without an engine} */
+    /**
+     * {@return {@code full}; {@code process}, without namespaces, where the host refuses them, or {@code unbounded_...} when a limit
+     * could not be set, both with {@link Isolation#BEST_EFFORT} only; {@code none} without an engine}
+     */
     public String tier() {
         return Fields.text(json, "tier");
     }
 
     /**
      * {@return namespaces of its own: {@code user}, {@code pid}, {@code mount}, {@code ipc}, {@code uts}, {@code net}, {@code
-     * cgroup}}
+     * cgroup}; none in the tier {@code process}}
      */
     public List<String> namespaces() {
         return Fields.texts(json, "namespaces");
@@ -49,7 +52,10 @@ public record IsolationReport(JsonNode json) implements E2BDocument {
         return Fields.text(json, "memory");
     }
 
-    /** {@return {@code cgroup_v1}, {@code cgroup_v2} or {@code pid_max}} */
+    /**
+     * {@return {@code cgroup_v1}, {@code cgroup_v2} or {@code pid_max}; in the tier {@code process} {@code per_user} instead of the
+     * last: the kernel counts all processes of the user id}
+     */
     public String processes() {
         return Fields.text(json, "processes");
     }
@@ -57,5 +63,10 @@ public record IsolationReport(JsonNode json) implements E2BDocument {
     /** {@return {@code cgroup_v1}, {@code cgroup_v2} or {@code affinity}} */
     public String cpu() {
         return Fields.text(json, "cpu");
+    }
+
+    /** {@return {@code tmpfs}: all files together are bounded; in the tier {@code process} {@code per_file}: each file is} */
+    public String disk() {
+        return Fields.text(json, "disk");
     }
 }
