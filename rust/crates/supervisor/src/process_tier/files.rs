@@ -219,7 +219,7 @@ mod tests {
             rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
             at = open(&at, "d").unwrap();
         }
-        fs::set_permissions(top.join("d/d"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(top.join("d/d"), fs::Permissions::from_mode(0o000)).unwrap();
         drop(at);
         assert!(remove(&top) && !top.exists());
         assert_eq!(fs::read_to_string(outside).unwrap(), "stays");

@@ -42,16 +42,16 @@ fn nothing_is_left(engine: &Engine) {
     assert!(process_tier_files(&engine.client).iter().all(|directory| !directory.exists()));
 }
 
-/// Python code that prints a word for each attack that got through, run in the sandbox. None where there is no interpreter.
-fn attack(sandbox: &Sandbox, code: &str) -> Option<String> {
-    if !Path::new("/usr/bin/python3").exists() {
+/// Whether there is an interpreter for attacks: code that prints a word for each that got through.
+fn python() -> bool {
+    let there = Path::new("/usr/bin/python3").exists();
+    if !there {
         skip("there is no /usr/bin/python3");
-        return None;
     }
-    Some(sandbox.python(code))
+    there
 }
 
-/// The same unconfined.
+/// What an attack prints unconfined.
 fn unconfined(code: &str) -> String {
     let output = Command::new("/usr/bin/python3").args(["-I", "-S", "-c", code]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -89,6 +89,9 @@ fn programs_run_in_a_directory_of_their_own() {
 
 #[test]
 fn files_of_the_host_cannot_be_read_or_changed() {
+    if !python() {
+        return;
+    }
     // Of the tests' own user, which is the sandbox's where that has no id of its own.
     let directory = tempfile::tempdir().unwrap();
     let secret = directory.path().join("secret");
@@ -132,7 +135,7 @@ attack('users', lambda: open('/etc/passwd').read())
         fs::write(&secret, "secret").unwrap();
         fs::write(format!("{path}2"), "secret").unwrap();
         let sandbox = engine.create(Template::Base);
-        let Some(through) = attack(&sandbox, &code) else { return };
+        let through = sandbox.python(&code);
         assert_eq!(through, "", "dedicated ids: {dedicated}");
         assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
         assert_eq!(fs::read_to_string(format!("{path}2")).unwrap(), "secret");
@@ -163,6 +166,9 @@ attack('users', lambda: open('/etc/passwd').read())
 
 #[test]
 fn there_is_no_network_no_socket_and_no_shared_memory() {
+    if !python() {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let _listener = UnixListener::bind(&path).unwrap();
@@ -210,7 +216,7 @@ read, write = os.pipe()
     );
     for (mut engine, dedicated) in engines() {
         let sandbox = engine.create(Template::Base);
-        let Some(through) = attack(&sandbox, &code) else { return };
+        let through = sandbox.python(&code);
         assert_eq!(through, "", "dedicated ids: {dedicated}");
         engine.close();
     }
@@ -223,6 +229,9 @@ read, write = os.pipe()
 
 #[test]
 fn other_processes_are_out_of_reach() {
+    if !python() {
+        return;
+    }
     let mut other = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     for (mut engine, dedicated) in engines() {
         let (sandbox, neighbour) = (engine.create(Template::Base), engine.create(Template::Base));
@@ -256,11 +265,7 @@ sys('mount', 165, 0, 0, 0, 0, 0)
 sys('host name', 170, 0, 0)
 "
         );
-        let Some(through) = attack(&sandbox, &code) else {
-            other.kill().unwrap();
-            other.wait().unwrap();
-            return;
-        };
+        let through = sandbox.python(&code);
         assert_eq!(through, "", "dedicated ids: {dedicated}");
         // A signal to everybody reaches nobody but its sender's own.
         let output = sandbox.shell("sleep 1000 >/dev/null 2>&1 & kill -9 -1; kill -9 0; echo not reached");
