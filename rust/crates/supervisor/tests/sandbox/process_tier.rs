@@ -436,7 +436,6 @@ fn a_step_that_fails_is_named_and_leaves_nothing() {
         // The first asks for the version.
         ("landlock_create_ruleset:error=EPERM:when=2", "landlock scope"),
         ("landlock_restrict_self:error=EPERM:when=1", "landlock scope"),
-        ("setsid:error=EPERM:when=1", "make session"),
         ("chmod:error=EROFS:when=2", "make directory"),
     ] {
         let wrapper = ["/usr/bin/strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={fault}")];
