@@ -32,8 +32,8 @@ import java.util.concurrent.atomic.AtomicLong;
 final class Load {
     /** What is done, and how many seconds it may take: its own time-out, and the longest patience with a stopped engine. */
     enum Operation {
-        CREATE(55), EXECUTE(20), JAVASCRIPT(20), PYTHON(50), NODE(50), SHELL(20), CONTEXT(20), WRITE(25), READ(25), STATUS(2), LIST(2),
-        HEALTH(15), EXPORT(40), DEPLOY(110), SCALE(110), TERMINATE(25), CANCELLED(5);
+        CREATE(55), EXECUTE(20), JAVASCRIPT(20), PYTHON(50), NODE(50), SHELL(20), CONTEXT(20), WRITE(25), READ(25), STATUS(10), LIST(10),
+        HEALTH(15), EXPORT(40), DEPLOY(110), SCALE(110), TERMINATE(25), CANCELLED(10);
 
         final long seconds;
 

@@ -153,7 +153,7 @@ public final class Residue {
                 items.add(new Item(name.startsWith("/memfd:") ? "memory file" : "descriptor", more + " x " + name)));
         more(threadsBefore, threads()).forEach((name, more) -> items.add(new Item("thread", more + " x " + name)));
         sharedMemory().forEach((segment, creator) -> {
-            if (!sharedBefore.contains(segment) && (creator == root || processes.containsKey(creator) || own(creator))) {
+            if (!sharedBefore.contains(segment) && (creator == root || seen(creator) || own(creator))) {
                 items.add(new Item("shared memory", segment));
             }
         });
@@ -220,6 +220,12 @@ public final class Residue {
             }
         }
         return alive;
+    }
+
+    /** A process of that number was seen, and no other has the number now. */
+    private boolean seen(long pid) {
+        String start = processes.get(pid);
+        return start != null && (Census.zombie(pid) || Census.alive(Map.of(pid, start)).contains(pid));
     }
 
     private boolean own(long pid) {
