@@ -240,6 +240,11 @@ impl Supervisor {
         if !named {
             return Err(internal("client must be 1 to 64 lower-case letters and digits".to_owned()));
         }
+        // Before anything is made: without it there would be no bound on processors where there is no cgroup.
+        let allowed = rustix::thread::sched_getaffinity(None)
+            .map_err(|error| system("read affinity", "sched_getaffinity", error))?;
+        let processors =
+            (0..rustix::thread::CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor)).collect();
         let records = Records::open(&start.runtime_directory)?;
         let identity = records.choose_identity(&start.client)?;
         sys::give_up_privileges(identity.by_helpers(), fallback::capabilities(start.required))
@@ -249,10 +254,6 @@ impl Supervisor {
         let left = Left { cgroups: own.directories(&start.client), files: vec![files.clone()] };
         let record = records.write(&start.client, identity, left)?;
         let layout = Layout::make(&own, &start.client);
-        let allowed = rustix::thread::sched_getaffinity(None).ok();
-        let processors = (0..rustix::thread::CpuSet::MAX_CPU)
-            .filter(|&processor| allowed.as_ref().is_some_and(|set| set.is_set(processor)))
-            .collect();
         let swept = records.swept;
         self.client = Some(Client {
             start,
