@@ -92,8 +92,13 @@ fn protocol() {
     seed("started", &[1], &SupervisorReply::Started(Started { pid: 4_000_000, swept: 2 }));
     let cgroups =
         Cgroups { memory: Some(text("/sys/fs/cgroup/memory/x")), cpu: None, processes: Some(text("/x")) };
-    let created =
-        Created { init_pid: 77, posture: posture.clone(), cgroups, interpreter: Some(text("/usr/bin/node")) };
+    let created = Created {
+        init_pid: 77,
+        posture: posture.clone(),
+        cgroups,
+        interpreter: Some(text("/usr/bin/node")),
+        root: None,
+    };
     seed("created", &[1, 7], &SupervisorReply::Created(Box::new(created)));
     let failure = Failure {
         kind: FailureKind::Isolation,
