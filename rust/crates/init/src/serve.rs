@@ -28,7 +28,7 @@ const KILL_ROUND: (Duration, Duration) = (Duration::from_micros(200), Duration::
 /// After this long of killing, everything is stopped while it is looked at, so that nothing can fork away.
 const FREEZE_AFTER: Duration = Duration::from_millis(50);
 /// After this long the sandbox is given up.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 /// Looks in a row that find nothing: enough to believe that nothing is left.
 const CLEAN_LOOKS: u32 = 2;
 /// Most children looked at between two looks at everything else.
@@ -214,6 +214,8 @@ struct Server {
     escape: Option<Ending>,
     /// More children may have ended than were looked at.
     children: bool,
+    /// The last look at processes of which none was stopped for it.
+    seen: Snapshot,
     buffer: Vec<u8>,
 }
 
@@ -254,10 +256,12 @@ impl Server {
             // It is one of the three itself, and stays.
             std::mem::forget(null);
         }
+        let mut processes = Processes::open()?;
+        let seen = processes.snapshot();
         Ok(Self {
             control,
             signals: sys::child_signals()?,
-            processes: Processes::open()?,
+            processes,
             slots: Slots::new(MAX_EXECUTIONS, options.zero.as_fd())?,
             embedded_javascript: options.embedded_javascript,
             badness: options.badness,
@@ -270,6 +274,7 @@ impl Server {
             shutdown: None,
             escape: None,
             children: false,
+            seen,
             buffer: vec![0; socket::MAX_DATAGRAM],
         })
     }
@@ -677,7 +682,7 @@ impl Server {
             .unwrap_or(now);
         let lasted = now.saturating_duration_since(began);
         if lasted > GIVE_UP_AFTER {
-            // What survives five seconds of SIGKILL is ended together with process 1.
+            // What survives ten seconds of SIGKILL is ended together with process 1.
             sys::exit(71);
         }
         // Most executions are one process group: the kernel ends that in one step, before anything is looked for.
@@ -693,33 +698,35 @@ impl Server {
                 }
             }
         }
+        let ending = |execution: &Execution| matches!(execution.phase, Phase::Ending(_) | Phase::Over);
+        let nothing_else = self.agents.is_empty() && self.executions.iter().all(ending);
+        // At once where that disturbs nobody: to look for hundreds of processes takes long while each of them has as much of the processor
+        // as init.
+        let frozen = nothing_else || lasted > FREEZE_AFTER;
+        if frozen {
+            sys::signal_all(libc::SIGSTOP);
+        }
         let mut snapshot = self.processes.snapshot();
         let mut resume = Vec::new();
-        if lasted > FREEZE_AFTER {
-            let was_stopped = |now: &Process| {
-                snapshot.find(now.pid).is_some_and(|it| it.start == now.start && it.stopped())
-            };
-            sys::signal_all(libc::SIGSTOP);
-            let mut frozen = self.processes.snapshot();
+        if frozen {
             for _ in 0..3 {
-                if frozen.vanished {
+                if snapshot.vanished {
                     // What was about to end when it was stopped.
-                    frozen = self.processes.snapshot();
+                    snapshot = self.processes.snapshot();
                 }
             }
-            resume = frozen
-                .processes
-                .iter()
-                .filter(|it| it.pid != frozen.init && !was_stopped(it))
-                .copied()
-                .collect();
-            // Nothing of the sandbox can start anything now: what comes and goes in the /proc of a host is others' business.
-            frozen.vanished &= self.confinement.is_none();
-            snapshot = frozen;
+            let was_stopped = |now: &Process| {
+                self.seen.find(now.pid).is_some_and(|it| it.start == now.start && it.stopped())
+            };
+            resume =
+                snapshot.processes.iter().filter(|it| it.pid != 1 && !was_stopped(it)).copied().collect();
         }
         self.kill_found(&snapshot, now);
         for process in &resume {
             self.processes.resume(process);
+        }
+        if !frozen {
+            self.seen = snapshot;
         }
     }
 

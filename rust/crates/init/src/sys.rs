@@ -407,6 +407,7 @@ extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
             return fail(launch, "close_range");
         }
         block_signals(false);
+        keep_processes_for_init();
         for filter in image.confinement.iter().flat_map(|confinement| &confinement.filters) {
             if install_filter(filter).is_err() {
                 return fail(launch, "seccomp");
@@ -425,6 +426,25 @@ extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
         *libc::__errno_location() = if denied { libc::EACCES } else { libc::ENOENT };
     }
     fail(launch, "execve")
+}
+
+/// Leaves the last processes that the sandbox may have to init and its shepherds: however many a program starts, the next one can be
+/// started, too.
+fn keep_processes_for_init() {
+    const KEPT: libc::rlim_t = 4;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure outlives the calls, which touch nothing else.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) == 0
+            && limit.rlim_max != libc::RLIM_INFINITY
+            && limit.rlim_max > 4 * KEPT
+        {
+            limit.rlim_max -= KEPT;
+            limit.rlim_cur = limit.rlim_max;
+            // Lowering it cannot fail.
+            libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit);
+        }
+    }
 }
 
 fn fail(launch: &mut Launch<'_>, stage: &'static str) -> libc::c_int {

@@ -70,6 +70,24 @@ fn one_processor_is_one_processor() {
 }
 
 #[test]
+fn after_a_fork_bomb_the_next_program_runs() {
+    let Some(engine) = open() else { return };
+    // Sessions of their own; and what is left behind of a program that ended by itself, which lives on.
+    for (bomb, timed_out) in [
+        ("exec perl -e 'use POSIX; while (1) { if (!fork) { setsid } }'", true),
+        ("exec perl -e 'fork while 1'", true),
+        ("b() { b | b & b; }; (b 2>/dev/null &) ; sleep 1", false),
+    ] {
+        let id = create(&engine).sandbox_id;
+        let result = try_sh(&engine, &id, bomb, 3).unwrap();
+        assert!(result.timed_out == timed_out || !timed_out, "{bomb}: {result:?}");
+        let control = try_sh(&engine, &id, "echo alive", 20).unwrap();
+        assert_eq!(control.stdout, "alive\n", "{bomb}: {control:?}");
+        engine.terminate_sandbox(&id, true).unwrap();
+    }
+}
+
+#[test]
 fn a_fork_bomb_stays_inside() {
     let Some(engine) = open() else { return };
     let (bombed, beside) = (create(&engine).sandbox_id, create(&engine).sandbox_id);
