@@ -25,8 +25,8 @@ use crate::sys;
 /// Newest Landlock ABI whose rights have been tried with this set of rules.
 pub(crate) const TRIED_LANDLOCK_ABI: ABI = ABI::V7;
 
-/// Least badness of init when memory runs out, of the machine or of the sandbox's group: sandboxes end before the service that owns
-/// them,
+/// Least badness of init when memory runs out, of the machine or of the sandbox's group: sandboxes end before the service that
+/// owns them,
 const INIT_BADNESS: i16 = 500;
 /// and the programs of a sandbox before its init.
 const PROGRAM_BADNESS: i16 = 1000;

@@ -22,7 +22,8 @@ const SEND: libc::Ioctl = 0xc018_2101;
 /// A call: whose, which, and the how manieth of its kind there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Site {
-    /// `supervisor`, `zygote`, `init`, `child 1` of it and so on, `program 1`, `probe 1`.
+    /// `supervisor`, `zygote`, `init`, `child 1` of it and so on, `program 1`, `probe 1`; without namespaces `probe 1` is the zygote,
+    /// and below it is the `keeper`.
     pub(crate) role: String,
     pub(crate) number: i32,
     /// From 1.
@@ -201,13 +202,15 @@ impl State {
         let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         let parent: u32 = of("PPid:").trim().parse().unwrap_or(0);
         let nested = of("NSpid:").split_whitespace().count() > 1;
-        let parent = self.processes.get(&parent).map_or("", |parent| parent.role.as_str());
+        let parent = self.processes.get(&parent).filter(|parent| !parent.foreign);
+        let parent = parent.map_or("", |parent| parent.role.as_str());
         let below = parent.strip_prefix("child ").map(|child| format!("program {child}"));
         match parent {
             "supervisor" if nested => "zygote".to_owned(),
             "supervisor" => self.next("probe"),
             "zygote" => "init".to_owned(),
             "init" => self.next("child"),
+            _ if parent.starts_with("probe ") => "keeper".to_owned(),
             _ => below.unwrap_or_else(|| "other".to_owned()),
         }
     }

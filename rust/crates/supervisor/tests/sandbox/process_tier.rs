@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use e2bridge_protocol::supervisor::{Limits, SupervisorReply, Template};
 
 use crate::hosts::{ORDINARY, no_namespaces, process_tier_files, wrapper};
+use crate::injector::{Effect, Injector, Site};
 use crate::support::{Engine, LIMITS, Options, Sandbox, descendants, privileged, process_exists, skip};
 
 /// Clients that take what they get, and whether their sandboxes have ids of their own.
@@ -426,27 +427,29 @@ fn a_zygote_that_ends_leaves_its_sandboxes_alone() {
 
 #[test]
 fn a_step_that_fails_is_named_and_leaves_nothing() {
-    if !Path::new("/usr/bin/strace").exists() {
-        return skip("there is no /usr/bin/strace");
-    }
-    for (fault, stage) in [
-        // Counted in each process: the supervisor's first is that with namespaces.
-        ("clone:error=EAGAIN:when=2", "clone zygote"),
-        ("seccomp:error=EINVAL:when=1", "seccomp"),
+    for (role, call, occurrence, errno, stage) in [
+        // The supervisor's first, that with namespaces, is refused before it is heard.
+        ("supervisor", libc::SYS_clone, 1, libc::EAGAIN, "clone zygote"),
+        ("probe 1", libc::SYS_seccomp, 1, libc::EINVAL, "seccomp"),
         // The first asks for the version.
-        ("landlock_create_ruleset:error=EPERM:when=2", "landlock scope"),
-        ("landlock_restrict_self:error=EPERM:when=1", "landlock scope"),
-        ("chmod:error=EROFS:when=2", "make directory"),
+        ("keeper", libc::SYS_landlock_create_ruleset, 2, libc::EPERM, "landlock scope"),
+        ("keeper", libc::SYS_landlock_restrict_self, 1, libc::EPERM, "landlock scope"),
+        ("keeper", libc::SYS_chmod, 2, libc::EROFS, "make directory"),
     ] {
-        let wrapper = ["/usr/bin/strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={fault}")];
-        let wrapper = wrapper.map(str::to_owned).to_vec();
-        let filter = Some(no_namespaces());
-        let mut engine =
-            Engine::with(Options { wrapper, filter, required: false, ..Options::default() }).unwrap();
+        let site = Site { role: role.to_owned(), number: i32::try_from(call).unwrap(), occurrence };
+        let injector = Injector::new(Some((site.clone(), Effect::Error(errno))));
+        let options = Options {
+            injector: Some(injector.clone()),
+            filter: Some(no_namespaces()),
+            required: false,
+            ..Options::default()
+        };
+        let mut engine = Engine::with(options).unwrap();
         let failure = engine.try_create(Template::Base, LIMITS).unwrap_err();
-        assert_eq!(failure.stage, stage, "{fault}: {failure:?}");
+        assert!(injector.fired(), "{site:?}: {failure:?}");
+        assert_eq!(failure.stage, stage, "{site:?}: {failure:?}");
         let supervisor = engine.started.pid;
-        eventually(fault, || descendants(supervisor).len() <= 1);
+        eventually(stage, || descendants(supervisor).len() <= 1);
         engine.close();
         nothing_is_left(&engine);
     }
