@@ -338,7 +338,7 @@ pub struct HealthAlert {
     pub rule: String,
     /// `warning` or `critical`.
     pub severity: String,
-    /// What it is about: a sandbox id, or `engine`, or `host`.
+    /// What it is about: a sandbox id, `engine`, `host`, or `isolation` with the tier behind it.
     pub subject: String,
     /// The figure found.
     pub value: f64,

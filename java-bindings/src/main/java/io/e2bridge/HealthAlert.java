@@ -17,7 +17,8 @@ public record HealthAlert(JsonNode json) implements E2BDocument {
 
     /**
      * {@return name of the rule: {@code sandbox_memory_percent}, {@code sandbox_disk_percent}, {@code sandbox_processes_percent},
-     * {@code sandbox_unresponsive}, {@code host_memory_available_percent}, {@code engine_unavailable} or {@code library_panics}}
+     * {@code sandbox_unresponsive}, {@code host_memory_available_percent}, {@code isolation_below_full}, {@code engine_unavailable} or
+     * {@code library_panics}}
      */
     public String rule() {
         return Fields.text(json, "rule");
@@ -28,7 +29,7 @@ public record HealthAlert(JsonNode json) implements E2BDocument {
         return Fields.text(json, "severity");
     }
 
-    /** {@return what it is about: a sandbox id, or {@code engine}, or {@code host}} */
+    /** {@return what it is about: a sandbox id, {@code engine}, {@code host}, or {@code isolation} with the tier behind it} */
     public String subject() {
         return Fields.text(json, "subject");
     }
