@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatVfsMountFlags};
@@ -35,11 +35,15 @@ pub(crate) fn of_client(client: &str) -> PathBuf {
 /// Makes the directory of a sandbox, and that of the client above it. `id` is to own it, when that is not the caller.
 ///
 /// # Errors
-/// Nothing is left then but the client's directory.
+/// Nothing is left then but the client's directory. One of that name that somebody else has made, where everybody may, is refused.
 pub(crate) fn make(directory: &Path, id: Option<u32>) -> io::Result<()> {
     let client = directory.parent().unwrap_or(directory);
     match fs::DirBuilder::new().mode(0o700).create(client) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !is_own(client) {
+                return Err(error);
+            }
+        }
         made => {
             made?;
             // Sandboxes with ids of their own go through, and see no names.
@@ -54,6 +58,17 @@ pub(crate) fn make(directory: &Path, id: Option<u32>) -> io::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Whether the directory of a client is this user's, and writable by nobody else: where it is, everybody may make one.
+fn is_own(client: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(client).is_ok_and(|it| it.is_dir() && it.uid() == user && it.mode() & 0o022 == 0)
+}
+
+/// Removes the directory of a client; true when nothing is left that is its own.
+pub(crate) fn remove_client(client: &Path) -> bool {
+    !is_own(client) || remove(client)
 }
 
 /// Makes the writable places and the programs given, by path below and text. To be called with the id of the sandbox.
@@ -198,6 +213,31 @@ mod tests {
         assert_eq!(fs::read(directory.join("etc/e2bridge/x.py")).unwrap(), b"text");
         assert!(remove(&directory) && remove(&directory));
         assert!(parent.path().join("client").exists());
+    }
+
+    #[test]
+    fn a_directory_of_the_client_that_is_somebody_elses_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let client = parent.path().join("client");
+        let refused = || make(&client.join("7"), None).unwrap_err().kind() == io::ErrorKind::AlreadyExists;
+        std::os::unix::fs::symlink(parent.path(), &client).unwrap();
+        assert!(refused() && remove_client(&client) && client.is_symlink(), "a link");
+        fs::remove_file(&client).unwrap();
+        fs::create_dir(&client).unwrap();
+        fs::set_permissions(&client, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(refused(), "one in which others may write");
+        fs::set_permissions(&client, fs::Permissions::from_mode(0o711)).unwrap();
+        make(&client.join("7"), None).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&client, Some(65_534), None).unwrap();
+            assert!(make(&client.join("8"), None).is_err(), "another user's");
+        }
+        assert!(!parent.path().join("7").exists() && !client.join("8").exists());
+        if rustix::process::geteuid().is_root() {
+            assert!(remove_client(&client) && client.exists(), "another user's");
+            std::os::unix::fs::chown(&client, Some(0), None).unwrap();
+        }
+        assert!(remove_client(&client) && !client.exists());
     }
 
     #[test]

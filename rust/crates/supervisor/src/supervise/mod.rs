@@ -315,7 +315,7 @@ impl Supervisor {
             zygote.reap();
         }
         let mut sandboxes = std::mem::take(&mut self.sandboxes);
-        let keepers: Vec<_> = sandboxes.values().filter_map(Sandbox::let_go).collect();
+        let keepers: Vec<_> = sandboxes.values().filter_map(Sandbox::end_with_client).collect();
         keepers.into_iter().for_each(|keeper| wait_until_readable(keeper, deadline));
         loop {
             sandboxes.retain(|_, sandbox| !self.clear(sandbox));
@@ -326,7 +326,7 @@ impl Supervisor {
         }
         if let Some(Client { layout, record, files, .. }) = self.client.take() {
             // Cgroups also when files are left.
-            let removed = [process_tier::files::remove(&files), layout.remove()];
+            let removed = [process_tier::files::remove_client(&files), layout.remove()];
             record.give_up(!removed.contains(&false));
         }
     }

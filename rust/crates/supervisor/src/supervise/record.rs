@@ -219,7 +219,7 @@ fn sweep_files(directory: &Path) -> bool {
         return true;
     }
     let deadline = Instant::now() + SWEEP_TIME;
-    while !files::remove(directory) {
+    while !files::remove_client(directory) {
         if Instant::now() > deadline {
             return false;
         }

@@ -103,7 +103,7 @@ impl Sandbox {
     }
 
     /// Lets a sandbox without namespaces end, because the client does; what is to be waited for then.
-    pub(super) fn let_go(&self) -> Option<BorrowedFd<'_>> {
+    pub(super) fn end_with_client(&self) -> Option<BorrowedFd<'_>> {
         if self.tier == Tier::Full {
             // It ends with its zygote.
             return None;
