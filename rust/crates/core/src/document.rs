@@ -50,7 +50,8 @@ pub struct SandboxLimits {
 /// The isolation really in force, and the mechanism of each limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IsolationReport {
-    /// `full`, or the name of a weaker tier: `process` without namespaces, `unbounded_processes`; `none` without an engine.
+    /// `full`, or the name of a weaker tier: `process` without namespaces, `unbounded_processes`,
+    /// `unbounded_memory`; `none` without an engine.
     pub tier: String,
     /// Namespaces of its own: `user`, `pid`, `mount`, `ipc`, `uts`, `net`, `cgroup`; none in the tier `process`.
     pub namespaces: Vec<String>,

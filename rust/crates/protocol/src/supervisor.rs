@@ -133,7 +133,8 @@ pub enum Mechanism {
 /// The isolation of a sandbox, as its launcher and its init found it in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posture {
-    /// `full`, or the name of a weaker tier: `process` has no namespaces, `unbounded_processes` no bound of processes.
+    /// `full`, or the name of a weaker tier: `process` has no namespaces, `unbounded_processes` and
+    /// `unbounded_memory` lack that bound.
     pub tier: String,
     /// Namespaces of its own.
     pub namespaces: Vec<String>,

@@ -532,9 +532,7 @@ impl Supervisor {
 impl Client {
     /// Whether everything that must be bounded can be.
     fn check_bounds(&self) -> Result<(), Failure> {
-        let unbounded = self.layout.mechanism(Controller::Processes) == Mechanism::Fallback
-            && !self.processes_per_namespace;
-        if !unbounded || !self.start.required {
+        if self.bounds_processes() || !self.start.required {
             return Ok(());
         }
         let Err(Refusal { reason, remedy }) = self.layout.describe(Controller::Processes) else {
@@ -556,10 +554,7 @@ impl Client {
 
     /// Whether memory is bounded: without a cgroup it takes Landlock to close `/dev/zero`.
     fn check_memory(&self, landlock_abi: u32) -> Result<(), Failure> {
-        if self.layout.mechanism(Controller::Memory) != Mechanism::Fallback
-            || landlock_abi > 0
-            || !self.start.required
-        {
+        if self.bounds_memory(landlock_abi) || !self.start.required {
             return Ok(());
         }
         let Err(Refusal { reason, remedy }) = self.layout.describe(Controller::Memory) else {
@@ -579,15 +574,25 @@ impl Client {
         })
     }
 
+    fn bounds_processes(&self) -> bool {
+        self.layout.mechanism(Controller::Processes) != Mechanism::Fallback || self.processes_per_namespace
+    }
+
+    fn bounds_memory(&self, landlock_abi: u32) -> bool {
+        self.layout.mechanism(Controller::Memory) != Mechanism::Fallback || landlock_abi > 0
+    }
+
     fn posture(&self, tier: Tier, landlock_abi: u32) -> Posture {
         if tier == Tier::Process {
             return self.posture_without_namespaces(landlock_abi);
         }
-        let bounded = self.check_bounds().is_ok()
-            && (self.layout.mechanism(Controller::Processes) != Mechanism::Fallback
-                || self.processes_per_namespace);
+        let tier = match (self.bounds_processes(), self.bounds_memory(landlock_abi)) {
+            (true, true) => "full",
+            (false, _) => "unbounded_processes",
+            (true, false) => "unbounded_memory",
+        };
         Posture {
-            tier: if bounded { "full" } else { "unbounded_processes" }.to_owned(),
+            tier: tier.to_owned(),
             namespaces: NAMESPACES.map(str::to_owned).to_vec(),
             dedicated_ids: self.identity.dedicated(),
             seccomp: true,

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use e2bridge_protocol::supervisor::{Checked, Failure, FailureKind, Posture, Template};
+use e2bridge_protocol::supervisor::{Checked, Failure, FailureKind, Mechanism, Posture, Template};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
@@ -220,8 +220,17 @@ fn no_tier_goes_without_seccomp_and_the_one_without_namespaces_not_without_landl
             libc::SYS_landlock_restrict_self,
         ];
         // A kernel without Landlock has namespaces for it.
-        let posture = Host::filtered(refusing(&landlock, errno)).best_effort().unwrap();
-        assert_eq!((posture.tier.as_str(), posture.landlock_abi), ("full", 0));
+        let host = Host::filtered(refusing(&landlock, errno));
+        let posture = host.best_effort().unwrap();
+        if posture.memory == Mechanism::Fallback {
+            // Without a cgroup it takes Landlock to bound memory.
+            assert_eq!((posture.tier.as_str(), posture.landlock_abi), ("unbounded_memory", 0));
+            let failure = host.refusal();
+            assert_eq!((failure.kind, failure.stage.as_str()), (FailureKind::Isolation, "limit memory"));
+            assert!(failure.remedy.unwrap().contains("lsm=landlock"));
+        } else {
+            assert_eq!((posture.tier.as_str(), posture.landlock_abi), ("full", 0));
+        }
         let calls = [&landlock[..], &[libc::SYS_mount]].concat();
         let failure = Host::filtered(refusing(&calls, errno)).best_effort().unwrap_err();
         assert_eq!(

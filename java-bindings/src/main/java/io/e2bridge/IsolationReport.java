@@ -17,8 +17,9 @@ public record IsolationReport(JsonNode json) implements E2BDocument {
     }
 
     /**
-     * {@return {@code full}; {@code process}, without namespaces, where the host refuses them, or {@code unbounded_...} when a limit
-     * could not be set, both with {@link Isolation#BEST_EFFORT} only; {@code none} without an engine}
+     * {@return {@code full}; {@code process}, without namespaces, where the host refuses them, or {@code unbounded_processes} or
+     * {@code unbounded_memory} where that limit cannot be had, all with {@link Isolation#BEST_EFFORT} only; {@code none} without an
+     * engine}
      */
     public String tier() {
         return Fields.text(json, "tier");
