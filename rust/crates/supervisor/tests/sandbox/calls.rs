@@ -146,11 +146,21 @@ fn only_ordinary_address_families_exist() {
         ("xdp", "41, 44, 3, 0", "EPERM"),
         ("tipc pair", "53, 30, 5, 0, (ctypes.c_int * 2)()", "EPERM"),
         ("raw inet", "41, 2, 3, 1", "EPERM"),
+        ("udp by its number", "41, 2, 2, 17", "ok"),
+        ("udp lite", "41, 2, 2, 136", "EPERM"),
+        ("udp lite of inet6", "41, 10, 2, 136", "EPERM"),
+        ("multipath tcp", "41, 2, 1, 262", "EPERM"),
+        ("smc", "41, 10, 1, 256", "EPERM"),
     ]);
 }
 
 /// Of each family that the policy denies: a call of it, what a bad program does with it, and what good programs do that is closest.
-const FAMILIES: [(&str, &str, &str); 24] = [
+const FAMILIES: [(&str, &str, &str); 25] = [
+    (
+        "setsockopt",
+        "54, pair[0].fileno(), 1, 26, bytes(16), 16",
+        "'keep alive', socket.socket().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)",
+    ),
     ("clone", "56, 0x10000011, 0, 0, 0, 0", "'fork', os.waitpid(os.fork() or os._exit(0), 0)"),
     ("unshare", "272, 0x20000", "'threads', threading.Thread(target=int).start()"),
     ("setns", "308, network.fileno(), 0x40000000", "'network', socket.create_server(('127.0.0.1', 0))"),
