@@ -9,7 +9,7 @@
 //!
 //! Code in a sandbox is hostile and has the same uid. It can kill, stop and starve shepherds, workers and agents, but not process 1,
 //! which therefore decides everything that must hold: time-outs, kills, and that nothing outlives its execution. What only hostile
-//! code can bring about (a shepherd that is killed, or stopped) ends that execution or is undone; what survives ten seconds of
+//! code can bring about (a shepherd that is killed, or stopped) ends that execution or is undone; what survives five seconds of
 //! killing ends the sandbox.
 //!
 //! A sandbox without namespaces has an init that is not process 1: a [`Confinement`] stands in for them, init is the subreaper of

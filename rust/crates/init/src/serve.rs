@@ -28,7 +28,7 @@ const KILL_ROUND: (Duration, Duration) = (Duration::from_micros(200), Duration::
 /// After this long of killing, everything is stopped while it is looked at, so that nothing can fork away.
 const FREEZE_AFTER: Duration = Duration::from_millis(50);
 /// After this long the sandbox is given up.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 /// Looks in a row that find nothing: enough to believe that nothing is left.
 const CLEAN_LOOKS: u32 = 2;
 /// Most children looked at between two looks at everything else.
@@ -682,7 +682,7 @@ impl Server {
             .unwrap_or(now);
         let lasted = now.saturating_duration_since(began);
         if lasted > GIVE_UP_AFTER {
-            // What survives ten seconds of SIGKILL is ended together with process 1.
+            // What survives five seconds of SIGKILL is ended together with process 1.
             sys::exit(71);
         }
         // Most executions are one process group: the kernel ends that in one step, before anything is looked for.

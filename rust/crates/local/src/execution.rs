@@ -21,9 +21,9 @@ use crate::wait::{self, Interrupt, cancelled, host_error};
 /// Where programs start.
 pub(crate) const HOME: &str = "/home/user";
 /// How much later than its own deadline init may report the end of an execution, before the sandbox is ended for it.
-const BACKSTOP: Duration = Duration::from_secs(12);
+const BACKSTOP: Duration = Duration::from_secs(2);
 /// How long init may take to end everything of a cancelled execution, before the sandbox is ended for it.
-const KILL_PATIENCE: Duration = Duration::from_secs(12);
+const KILL_PATIENCE: Duration = Duration::from_secs(6);
 
 /// A program to start.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ const MAX_CONTEXTS: usize = 16;
 /// How much later than the time-out the worker is killed: the time for the engine to interrupt the code by itself.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(250);
 /// How long init may take to end a worker, before the sandbox is ended for it.
-const KILL_PATIENCE: Duration = Duration::from_secs(12);
+const KILL_PATIENCE: Duration = Duration::from_secs(6);
 /// How long a worker that gave its last reply may take to exit.
 const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a call that waits for its context looks whether it was cancelled.
