@@ -128,6 +128,12 @@ fn unique() -> String {
     format!("t{}x{}x{time}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Held while a supervisor is being started: no copy of this process exists without it but those of other programs' starts.
+pub(crate) fn starting() -> std::sync::MutexGuard<'static, ()> {
+    static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Starts the supervisor without saying anything to it.
 pub(crate) fn launch(
     wrapper: &[String],
@@ -161,7 +167,10 @@ pub(crate) fn launch(
             if listened { injector::hand_over() } else { Ok(()) }
         });
     }
-    let child = command.spawn().unwrap();
+    let child = {
+        let _starting = starting();
+        command.spawn().unwrap()
+    };
     if let Some(injector) = injector {
         injector.listen(child.id());
     }
