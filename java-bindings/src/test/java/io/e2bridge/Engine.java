@@ -2,12 +2,16 @@ package io.e2bridge;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 
 /** A client of the local engine with a data directory of its own, for tests that need one. */
 public final class Engine implements AutoCloseable {
@@ -79,7 +83,23 @@ public final class Engine implements AutoCloseable {
         }
     }
 
+    /** Removes a directory. A call that was under way when its client was closed may still be putting something into it. */
     static void delete(Path directory) throws IOException {
+        for (int tries = 0; tries < 100; tries++) {
+            try {
+                deleteTree(directory);
+                return;
+            } catch (DirectoryNotEmptyException | NoSuchFileException changing) {
+                LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
+            }
+        }
+        deleteTree(directory);
+    }
+
+    private static void deleteTree(Path directory) throws IOException {
+        if (Files.notExists(directory)) {
+            return;
+        }
         Files.walkFileTree(directory, new SimpleFileVisitor<>() {
             @Override
             public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {

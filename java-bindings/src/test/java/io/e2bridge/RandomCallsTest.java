@@ -100,11 +100,14 @@ class RandomCallsTest {
                 }
             });
         }
-        for (CompletableFuture<Void> thread : threads) {
-            thread.get(5, TimeUnit.MINUTES);
-        }
-        for (int slot = 0; slot < engines.length(); slot++) {
-            engines.get(slot).close();
+        try {
+            for (CompletableFuture<Void> thread : threads) {
+                thread.get(5, TimeUnit.MINUTES);
+            }
+        } finally {
+            for (int slot = 0; slot < engines.length(); slot++) {
+                engines.get(slot).close();
+            }
         }
         refusals.values().removeIf(count -> count.get() == 0);
         System.out.println("random calls: " + documents + " documents, refused " + refusals);
