@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::prepared::Prepared;
+
 /// State of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,7 +50,7 @@ pub struct SandboxLimits {
 }
 
 /// The isolation really in force, and the mechanism of each limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IsolationReport {
     /// `full`, or the name of a weaker tier: `process` without namespaces, `unbounded_processes`,
     /// `unbounded_memory`; `none` without an engine.
@@ -93,7 +95,7 @@ pub struct SandboxCreated {
     /// Limits in force.
     pub limits: SandboxLimits,
     /// Isolation in force.
-    pub isolation: IsolationReport,
+    pub isolation: Prepared<IsolationReport>,
     /// `local` or `cloud`.
     pub backend: String,
     /// When this was answered.
@@ -183,7 +185,7 @@ pub struct SandboxStatus {
     /// Limits.
     pub limits: SandboxLimits,
     /// Isolation in force.
-    pub isolation: IsolationReport,
+    pub isolation: Prepared<IsolationReport>,
     /// Deployment it belongs to, or null.
     pub deployment_id: Option<String>,
     /// Live figures (the last ones of an ended sandbox).

@@ -1,5 +1,6 @@
 //! The guard around every export: no panic leaves, one out-buffer is written, one status is answered.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use e2bridge_core::{CancelToken, Error, Result};
@@ -62,9 +63,25 @@ unsafe fn guard(out: *mut E2bBuffer, body: impl FnOnce() -> Result<Vec<u8>>) -> 
     status
 }
 
+/// Most bytes that a thread keeps for its next document.
+const KEPT: usize = 16 << 10;
+
+thread_local! {
+    /// Where documents are written first, so that an ordinary one needs one allocation, of its own size.
+    static DRAFT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 fn to_json(document: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(document)
-        .map_err(|error| Error::internal(format!("the document has no JSON form: {error}")))
+    let mut draft = DRAFT.take();
+    draft.clear();
+    serde_json::to_writer(&mut draft, document)
+        .map_err(|error| Error::internal(format!("the document has no JSON form: {error}")))?;
+    if draft.len() > KEPT {
+        return Ok(draft);
+    }
+    let json = draft.as_slice().to_vec();
+    DRAFT.set(draft);
+    Ok(json)
 }
 
 fn error_document(error: &Error) -> Vec<u8> {

@@ -36,7 +36,7 @@ impl Backend for LocalBackend {
             expires_at,
             timeout,
             limits: sandbox.limits,
-            isolation: (*sandbox.isolation).clone(),
+            isolation: sandbox.isolation.clone(),
             backend: "local".to_owned(),
             timestamp: now(),
         })

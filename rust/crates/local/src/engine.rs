@@ -10,6 +10,7 @@ use e2bridge_core::document::{
     IsolationReport, SandboxLimits, SandboxList, SandboxState, SandboxStatus, SandboxTerminated,
 };
 use e2bridge_core::id::{IdKind, new_id};
+use e2bridge_core::prepared::Prepared;
 use e2bridge_core::request::{BuiltinTemplate, CreateSandbox, DEFAULT_MEMORY_MB, StatusFilter};
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
@@ -71,7 +72,7 @@ pub(crate) struct Engine {
     numbers: AtomicU64,
     orders: AtomicU64,
     closed: AtomicBool,
-    posture: Mutex<Option<(Posture, Arc<IsolationReport>)>>,
+    posture: Mutex<Option<(Posture, Prepared<IsolationReport>)>>,
 }
 
 /// The supervisor of the client.
@@ -431,13 +432,13 @@ impl Engine {
     }
 
     /// The isolation of a sandbox as a document, and whether it is what is required.
-    fn isolation(&self, posture: &Posture) -> (Result<()>, Arc<IsolationReport>) {
+    fn isolation(&self, posture: &Posture) -> (Result<()>, Prepared<IsolationReport>) {
         let mut last = self.posture.lock().unwrap_or_else(PoisonError::into_inner);
         let report = match &*last {
-            Some((known, report)) if known == posture => Arc::clone(report),
+            Some((known, report)) if known == posture => report.clone(),
             _ => {
-                let report = Arc::new(isolation_report(posture));
-                *last = Some((posture.clone(), Arc::clone(&report)));
+                let report = Prepared::from(isolation_report(posture));
+                *last = Some((posture.clone(), report.clone()));
                 report
             }
         };
@@ -447,9 +448,9 @@ impl Engine {
     }
 
     /// The isolation of the newest sandbox; `None` before the first.
-    pub(crate) fn last_isolation(&self) -> Option<Arc<IsolationReport>> {
+    pub(crate) fn last_isolation(&self) -> Option<Prepared<IsolationReport>> {
         let last = self.posture.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().map(|(_, report)| Arc::clone(report))
+        last.as_ref().map(|(_, report)| report.clone())
     }
 
     // Looking

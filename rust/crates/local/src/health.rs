@@ -96,7 +96,7 @@ impl Probe {
 /// The isolation of the newest sandbox; before the first, what the host allows.
 fn isolation(engine: &Engine, alive: bool) -> IsolationReport {
     if let Some(report) = engine.last_isolation() {
-        return IsolationReport::clone(&report);
+        return (*report).clone();
     }
     // A report starts nothing: a supervisor that has ended is said to have.
     let checked = if alive { engine.host.get(engine).ok() } else { None };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use e2bridge_core::document::{
     IsolationReport, SandboxLimits, SandboxMetrics, SandboxState, SandboxStatus, SandboxSummary,
 };
+use e2bridge_core::prepared::Prepared;
 use e2bridge_core::request::BuiltinTemplate;
 use e2bridge_core::time::{now, rfc3339};
 use e2bridge_core::{Code, Error, Result};
@@ -47,7 +48,7 @@ pub(crate) struct Sandbox {
     /// In force.
     pub(crate) limits: SandboxLimits,
     /// In force.
-    pub(crate) isolation: Arc<IsolationReport>,
+    pub(crate) isolation: Prepared<IsolationReport>,
     /// Absolute path, inside, of the template's interpreter; `None` for `base`.
     pub(crate) interpreter: Option<String>,
     /// Without namespaces: the directory on the host below which its writable places are.
@@ -119,7 +120,7 @@ pub(crate) struct Parts {
     pub(crate) number: u64,
     pub(crate) template: BuiltinTemplate,
     pub(crate) limits: SandboxLimits,
-    pub(crate) isolation: Arc<IsolationReport>,
+    pub(crate) isolation: Prepared<IsolationReport>,
     pub(crate) interpreter: Option<String>,
     /// As the supervisor says.
     pub(crate) root: Option<String>,
@@ -597,19 +598,15 @@ impl Sandbox {
         let cpu_seconds = sample.cpu_us.map(|cpu| cpu as f64 / 1e6);
         SandboxMetrics {
             cpu_seconds,
-            cpu_percent: sample.cpu_percent,
+            cpu_percent: sample.cpu_percent.map(|percent| rounded(percent, 100.0)),
             memory_bytes: sample.memory_bytes,
             memory_peak_bytes: sample.memory_peak_bytes,
             memory_limit_bytes: u64::from(self.limits.memory_mb) << 20,
             processes: sample.processes,
             disk_used_bytes: sample.disk_used_bytes,
             disk_limit_bytes: u64::from(self.limits.disk_mb) << 20,
-            uptime_seconds: now.saturating_duration_since(started).as_secs_f64(),
-            remaining_seconds: if alive {
-                deadline.saturating_duration_since(now).as_secs_f64()
-            } else {
-                0.0
-            },
+            uptime_seconds: seconds(now.saturating_duration_since(started)),
+            remaining_seconds: if alive { seconds(deadline.saturating_duration_since(now)) } else { 0.0 },
             executions: self.executions.load(Ordering::Relaxed),
         }
     }
@@ -634,7 +631,7 @@ impl Sandbox {
             ended_at,
             reason,
             limits: self.limits,
-            isolation: IsolationReport::clone(&self.isolation),
+            isolation: self.isolation.clone(),
             deployment_id: self.deployment_id().map(str::to_owned),
             metrics: self.metrics(sample),
             sampled_at: sample.sampled_at.clone(),
@@ -668,6 +665,16 @@ impl Sandbox {
     fn started_at(&self) -> String {
         self.assignment().map(|assignment| assignment.started_at.clone()).unwrap_or_default()
     }
+}
+
+/// A duration for documents, to the microsecond.
+fn seconds(duration: Duration) -> f64 {
+    rounded(duration.as_secs_f64(), 1e6)
+}
+
+/// To so many parts of one: further digits say nothing, and cost whoever writes and reads them.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 /// Why a sandbox failed: its init ended.

@@ -18,7 +18,7 @@ fn a_ready_host_gives_sandboxes_what_the_check_says() {
 
     let sandbox = fixture.create("base").unwrap();
     let status = fixture.backend.sandbox_status(&sandbox).unwrap();
-    assert_eq!(report.isolation.as_ref(), Some(&status.isolation));
+    assert_eq!(report.isolation.as_ref(), Some(&*status.isolation));
     let rows = fixture.backend.list_templates().unwrap().templates;
     let said: Vec<_> =
         report.templates.iter().map(|row| (&row.template_name, row.available, &row.reason)).collect();

@@ -69,7 +69,7 @@ fn every_sandbox_is_probed_when_asked_for() {
         assert!(row.responsive && row.probe_us.is_some_and(|took| took > 0.0), "{row:?}");
         assert!(row.metrics.memory_limit_bytes == 512 << 20 && row.metrics.processes >= Some(1), "{row:?}");
     }
-    assert_eq!(fixture.backend.sandbox_status(&ids[0]).unwrap().isolation, report.isolation);
+    assert_eq!(*fixture.backend.sandbox_status(&ids[0]).unwrap().isolation, report.isolation);
 
     let report = fixture.backend.monitor_health(false).unwrap();
     assert_eq!((report.sandboxes.len(), report.live_sandboxes), (0, 5));

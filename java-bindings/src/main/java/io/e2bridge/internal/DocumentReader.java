@@ -27,8 +27,9 @@ import java.util.Map;
  *
  * <p>A status is answered in about a microsecond, and Jackson alone needs more than two for its document. The documents of one
  * function have the same keys in the same order, so each reader remembers which key followed which and compares bytes where
- * Jackson has to look names up. That path reads compact JSON whose strings are plain ASCII; at anything else it gives up and
- * Jackson reads the document from its start. Both give equal trees.
+ * Jackson has to look names up; a reader that is told so remembers objects, too, and copies one that comes again. That path reads
+ * compact JSON whose strings are plain ASCII; at anything else it gives up and Jackson reads the document from its start. Both
+ * give equal trees.
  *
  * <p>Threads: any number at once. What a reader remembers is a hint, replaced without locks; keys are immutable.
  */
@@ -37,6 +38,10 @@ final class DocumentReader {
     private static final int MOST_KEYS = 96;
 
     private static final int LONGEST_KEY = 48;
+    /** Bytes of an object that is remembered. */
+    private static final int LONGEST_OBJECT = 512;
+    /** Room of an object that was not met before. */
+    private static final int USUAL_SIZE = 16;
     /** Below the bound at which Jackson refuses, so that both agree on what is read. */
     private static final int MOST_LEVELS = 64;
 
@@ -57,12 +62,27 @@ final class DocumentReader {
         final byte[] bytes;
         /** The key that followed last time, in the order of the document. A racy hint. */
         Key next;
+        /** How many keys the object had that is this key's value. A racy hint. */
+        int size = USUAL_SIZE;
+        /** The object that was this key's value. A racy hint. */
+        Known object;
 
         Key(String name, byte[] bytes) {
             this.name = name;
             this.bytes = bytes;
         }
     }
+
+    /**
+     * An object as it was.
+     *
+     * @param bytes its text
+     * @param tree never given away, because trees can be changed
+     * @param last its last key
+     * @param keys how many keys are in it
+     * @param changed whether it was another one before: one that changes is not worth its copy
+     */
+    private record Known(byte[] bytes, ObjectNode tree, Key last, int keys, boolean changed) {}
 
     /** Something that the short path does not read. Preallocated: it is control flow, not a failure. */
     private static final class NotPlain extends RuntimeException {
@@ -76,6 +96,21 @@ final class DocumentReader {
 
     /** Precedes every first key. */
     private final Key start = new Key("", new byte[0]);
+    private final boolean remembersObjects;
+
+    /** A reader that remembers keys only: for documents that have what a sandbox printed, too. */
+    DocumentReader() {
+        this(false);
+    }
+
+    private DocumentReader(boolean remembersObjects) {
+        this.remembersObjects = remembersObjects;
+    }
+
+    /** {@return a reader that remembers objects, too} Not for documents that have what a sandbox printed. */
+    static DocumentReader withObjects() {
+        return new DocumentReader(true);
+    }
 
     /**
      * Reads one document.
@@ -157,8 +192,39 @@ final class DocumentReader {
         }
 
         private JsonNode object() {
+            Key owner = last;
+            Known known = remembersObjects && owner != null ? owner.object : null;
+            if (known != null && isThere(known.bytes)) {
+                at += known.bytes.length;
+                last = known.last;
+                keys += known.keys;
+                return known.tree.deepCopy();
+            }
+            int begin = at;
+            int keysBefore = keys;
+            ObjectNode object = newObject(owner == null ? USUAL_SIZE : owner.size);
+            if (owner != null) {
+                int size = Math.min(object.size(), MOST_KEYS);
+                if (owner.size != size) {
+                    owner.size = size;
+                }
+                boolean changed = known != null;
+                if (remembersObjects && last != null && at - begin <= LONGEST_OBJECT && !(changed && known.changed)) {
+                    byte[] text = Arrays.copyOfRange(bytes, begin, at);
+                    owner.object = new Known(text, object.deepCopy(), last, keys - keysBefore, changed);
+                }
+            }
+            return object;
+        }
+
+        private boolean isThere(byte[] text) {
+            int end = at + text.length;
+            return end <= bytes.length && Arrays.equals(bytes, at, end, text, 0, text.length);
+        }
+
+        private ObjectNode newObject(int size) {
             enter();
-            Map<String, JsonNode> fields = new LinkedHashMap<>(24);
+            Map<String, JsonNode> fields = LinkedHashMap.newLinkedHashMap(size);
             if (bytes[at] == '}') {
                 at++;
             } else {

@@ -7,7 +7,7 @@ public enum NativeFunction {
     /** {@code list_e2b_sandboxes}. */
     LIST_SANDBOXES(Interrupt.NOTHING),
     /** {@code get_e2b_sandbox_status}. */
-    SANDBOX_STATUS(Interrupt.NOTHING),
+    SANDBOX_STATUS(Interrupt.NOTHING, DocumentReader.withObjects()),
     /** {@code execute_e2b_process}. */
     EXECUTE_PROCESS(Interrupt.CANCELS),
     /** {@code run_e2b_agent}. */
@@ -60,10 +60,15 @@ public enum NativeFunction {
     }
 
     private final Interrupt interrupt;
-    private final DocumentReader reader = new DocumentReader();
+    private final DocumentReader reader;
 
     NativeFunction(Interrupt interrupt) {
+        this(interrupt, new DocumentReader());
+    }
+
+    NativeFunction(Interrupt interrupt, DocumentReader reader) {
         this.interrupt = interrupt;
+        this.reader = reader;
     }
 
     Interrupt interrupt() {

@@ -23,8 +23,14 @@ class DocumentReaderTest {
     private static final ObjectMapper JACKSON = new ObjectMapper();
 
     private final DocumentReader reader = new DocumentReader();
+    private final DocumentReader readerWithObjects = DocumentReader.withObjects();
 
     private void assertReadsLikeJackson(String json) throws Exception {
+        assertReadsLikeJackson(reader, json);
+        assertReadsLikeJackson(readerWithObjects, json);
+    }
+
+    private static void assertReadsLikeJackson(DocumentReader reader, String json) throws Exception {
         JsonNode expected = JACKSON.readTree(json);
         ObjectNode found = reader.read(json.getBytes(StandardCharsets.UTF_8));
         assertEquals(expected, found, json);
@@ -200,5 +206,20 @@ class DocumentReaderTest {
             }));
         }
         futures.forEach(CompletableFuture::join);
+    }
+
+    @Test
+    void anObjectThatComesAgainIsAnotherTree() throws Exception {
+        String json = "{\"id\":1,\"limits\":{\"memory\":2,\"list\":[1,{\"a\":null}]},\"after\":\"x\"}";
+        ObjectNode first = readerWithObjects.read(json.getBytes(StandardCharsets.UTF_8));
+        ((ObjectNode) first.get("limits")).put("memory", 3).withArray("list").removeAll();
+        ObjectNode second = readerWithObjects.read(json.getBytes(StandardCharsets.UTF_8));
+        assertEquals(JACKSON.readTree(json), second);
+        ((ObjectNode) second.get("limits").get("list").get(1)).put("a", 1);
+        assertReadsLikeJackson(readerWithObjects, json);
+        // The object changes, stays, changes, and is absent.
+        for (String limits : new String[] {"{\"memory\":4}", "{\"memory\":4}", "{\"memory\":55}", "{}", "{\"memory\":4}", "[]", "null"}) {
+            assertReadsLikeJackson(readerWithObjects, "{\"id\":1,\"limits\":" + limits + ",\"after\":\"x\"}");
+        }
     }
 }
