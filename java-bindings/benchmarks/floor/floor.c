@@ -1,0 +1,210 @@
+/*
+ * What the kernel allows: the least that any sandbox engine has to do, without doing anything useful.
+ * Usage: floor PROGRAM     PROGRAM is a static binary that ends at once
+ * Reads lines "OPERATION COUNT" from its input and answers each with one line: COUNT times in nanoseconds, or "error TEXT".
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MOST 100000
+/* From linux/time_namespace; older headers lack it. */
+#define NEW_TIME 0x00000080
+#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+
+static const char *program;
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static pid_t clone_into(uint64_t flags) {
+  struct clone_args arguments;
+  memset(&arguments, 0, sizeof arguments);
+  arguments.flags = flags;
+  arguments.exit_signal = SIGCHLD;
+  return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+static int reap(pid_t child) {
+  int status;
+  return waitpid(child, &status, 0) == child ? 0 : -1;
+}
+
+static int clone_exit_wait(uint64_t flags) {
+  pid_t child = clone_into(flags);
+  if (child == 0) {
+    _exit(0);
+  }
+  return child < 0 ? -1 : reap(child);
+}
+
+/* A process in namespaces of its own is made, exits and is waited for. */
+static int clone_all(uint64_t *time) {
+  uint64_t begin = now();
+  int result = clone_exit_wait(NAMESPACES | CLONE_NEWNET | NEW_TIME);
+  *time = now() - begin;
+  return result;
+}
+
+static int clone_without_net(uint64_t *time) {
+  uint64_t begin = now();
+  int result = clone_exit_wait(NAMESPACES | NEW_TIME);
+  *time = now() - begin;
+  return result;
+}
+
+static int fork_exec(uint64_t *time) {
+  uint64_t begin = now();
+  pid_t child = fork();
+  if (child == 0) {
+    execl(program, program, (char *)NULL);
+    _exit(127);
+  }
+  int status = -1;
+  int result = child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
+  *time = now() - begin;
+  return result;
+}
+
+/* A process that sleeps in namespaces of its own is killed and waited for. */
+static int kill_wait(uint64_t *time) {
+  int ready[2];
+  if (pipe(ready) != 0) {
+    return -1;
+  }
+  pid_t child = clone_into(NAMESPACES | CLONE_NEWNET);
+  if (child == 0) {
+    if (write(ready[1], "r", 1) != 1) {
+      _exit(1);
+    }
+    for (;;) {
+      pause();
+    }
+  }
+  char byte;
+  int parked = child > 0 && read(ready[0], &byte, 1) == 1;
+  /* Until it sleeps. */
+  usleep(200);
+  uint64_t begin = now();
+  int result = parked && kill(child, SIGKILL) == 0 ? reap(child) : -1;
+  *time = now() - begin;
+  close(ready[0]);
+  close(ready[1]);
+  return result;
+}
+
+/* 64 bytes to another process and back. */
+static int round_trip(uint64_t *time) {
+  static int near = -1;
+  char message[64] = "";
+  if (near < 0) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+      return -1;
+    }
+    pid_t child = fork();
+    if (child < 0) {
+      return -1;
+    }
+    if (child == 0) {
+      close(ends[0]);
+      /* Ends with the parent, whose end of the socket then closes. */
+      while (recv(ends[1], message, sizeof message, 0) > 0 && send(ends[1], message, sizeof message, MSG_NOSIGNAL) > 0) {
+      }
+      _exit(0);
+    }
+    close(ends[1]);
+    near = ends[0];
+  }
+  uint64_t begin = now();
+  int result = send(near, message, sizeof message, MSG_NOSIGNAL) > 0 && recv(near, message, sizeof message, 0) > 0 ? 0 : -1;
+  *time = now() - begin;
+  return result;
+}
+
+/* How fast two processes together make and end processes in all namespaces. */
+static int clone_by_two(uint64_t *times, long count) {
+  uint64_t begin = now();
+  pid_t workers[2];
+  for (int i = 0; i < 2; i++) {
+    workers[i] = fork();
+    if (workers[i] == 0) {
+      for (long done = 0; done < (count + 1) / 2; done++) {
+        if (clone_exit_wait(NAMESPACES | CLONE_NEWNET) != 0) {
+          _exit(1);
+        }
+      }
+      _exit(0);
+    }
+  }
+  int result = 0;
+  for (int i = 0; i < 2; i++) {
+    int status = -1;
+    if (workers[i] < 0 || waitpid(workers[i], &status, 0) != workers[i] || status != 0) {
+      result = -1;
+    }
+  }
+  uint64_t each = (now() - begin) / (uint64_t)count;
+  for (long i = 0; i < count; i++) {
+    times[i] = each;
+  }
+  return result;
+}
+
+static int repeat(int (*operation)(uint64_t *), uint64_t *times, long count) {
+  for (long i = 0; i < count; i++) {
+    if (operation(&times[i]) != 0) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
+static int run(const char *name, uint64_t *times, long count) {
+  if (strcmp(name, "clone-all") == 0) return repeat(clone_all, times, count);
+  if (strcmp(name, "clone-without-net") == 0) return repeat(clone_without_net, times, count);
+  if (strcmp(name, "clone-by-two") == 0) return clone_by_two(times, count);
+  if (strcmp(name, "fork-exec") == 0) return repeat(fork_exec, times, count);
+  if (strcmp(name, "kill-wait") == 0) return repeat(kill_wait, times, count);
+  if (strcmp(name, "round-trip") == 0) return repeat(round_trip, times, count);
+  errno = EINVAL;
+  return -1;
+}
+
+int main(int count, char **arguments) {
+  if (count != 2) {
+    fputs("usage: floor PROGRAM\n", stderr);
+    return 2;
+  }
+  program = arguments[1];
+  static uint64_t times[MOST];
+  char name[64];
+  long calls;
+  while (scanf("%63s %ld", name, &calls) == 2) {
+    errno = 0;
+    if (calls < 1 || calls > MOST || run(name, times, calls) != 0) {
+      printf("error %s: %s\n", name, strerror(errno));
+    } else {
+      for (long i = 0; i < calls; i++) {
+        printf("%llu ", (unsigned long long)times[i]);
+      }
+      putchar('\n');
+    }
+    fflush(stdout);
+  }
+  return 0;
+}
