@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /** What a Java program has otherwise: a process, a process in bubblewrap, GraalVM's languages, and the reference module. */
 final class Alternatives implements AutoCloseable {
@@ -103,7 +104,7 @@ final class Alternatives implements AutoCloseable {
         });
     }
 
-    private void start(String name, String needed, List<String> command, java.util.function.Consumer<TimedProgram> use) {
+    private void start(String name, String needed, List<String> command, Consumer<TimedProgram> use) {
         if (needed.isEmpty()) {
             results.skip(name, reason(name));
             return;
@@ -126,7 +127,7 @@ final class Alternatives implements AutoCloseable {
     private void version(String name, List<String> command) {
         try {
             Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-            versions.put(name, new String(process.getInputStream().readAllBytes()).strip());
+            versions.put(name, new String(process.getInputStream().readAllBytes()).strip().replaceFirst("^[A-Za-z]+ ", ""));
         } catch (IOException e) {
             results.skip(name, e.getMessage());
         }

@@ -121,6 +121,7 @@ public final class Bench {
             if (round == 0) {
                 results.clear();
                 noise.clear();
+                running.forEach(Measurement::forget);
             }
         }
     }

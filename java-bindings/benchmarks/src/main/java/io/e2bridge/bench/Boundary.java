@@ -7,6 +7,7 @@ import io.e2bridge.ProcessResult;
 import io.e2bridge.SandboxStatus;
 import io.e2bridge.internal.NativeCalls;
 import io.e2bridge.internal.abi.E2BridgeNative;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -45,7 +46,7 @@ public class Boundary {
 
     private static byte[] text(int length) {
         byte[] bytes = new byte[length];
-        java.util.Arrays.fill(bytes, (byte) 'x');
+        Arrays.fill(bytes, (byte) 'x');
         return bytes;
     }
 

@@ -8,7 +8,7 @@ import java.util.Map;
 /** The page's charts, as SVG that needs nothing from anywhere. Times are on logarithmic scales. */
 final class Charts {
     private static final int WIDTH = 900;
-    private static final int LEFT = 330;
+    private static final int LEFT = 350;
     private static final int FIGURES = 150;
     private static final int LINE = 30;
     private static final int BINS = 60;
@@ -157,7 +157,7 @@ final class Charts {
     }
 
     private static String shortened(String title) {
-        return title.length() <= 52 ? title : title.substring(0, 51) + "…";
+        return title.length() <= 50 ? title : title.substring(0, 49) + "…";
     }
 
     static String time(double microseconds) {

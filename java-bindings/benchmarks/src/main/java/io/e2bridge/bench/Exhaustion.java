@@ -51,6 +51,11 @@ final class Exhaustion implements Measurement {
         remember(times);
     }
 
+    @Override
+    public void forget() {
+        byPosition.clear();
+    }
+
     private void remember(double[] times) {
         for (int i = 0; i < times.length; i++) {
             if (byPosition.size() <= i) {

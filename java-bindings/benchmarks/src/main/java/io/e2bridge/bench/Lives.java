@@ -1,6 +1,5 @@
 package io.e2bridge.bench;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.e2bridge.CodeResult;
 import java.util.List;
 
@@ -64,8 +63,13 @@ final class Lives implements Measurement {
         }
     }
 
+    @Override
+    public void forget() {
+        fromPool = 0;
+        all = 0;
+    }
+
     private long hits() {
-        JsonNode pool = client.pool(snippet.template());
-        return pool.path("hits").asLong();
+        return client.pool(snippet.template()).path("hits").asLong();
     }
 }

@@ -13,4 +13,7 @@ interface Measurement {
      * @throws Exception what went wrong; the measurement is then left out of the rest of the run
      */
     void block(Effort effort, Results results) throws Exception;
+
+    /** Forgets what was seen beside the samples: the blocks until now only warmed up. */
+    default void forget() {}
 }

@@ -100,6 +100,9 @@ final class Noise {
             if (calibration.ratio() > CALIBRATION_LIMIT) {
                 complaints.add("the same work took up to " + Text.ratio(calibration.ratio()) + " as long in one round as in another");
             }
+            if (loadAtStart > Runtime.getRuntime().availableProcessors()) {
+                complaints.add("the load was " + Text.number(loadAtStart) + " before anything was measured");
+            }
             if (busy.middle() > BUSY_LIMIT) {
                 complaints.add("others used " + Math.round(100 * busy.middle()) + " % of the processors while the benchmark slept");
             }

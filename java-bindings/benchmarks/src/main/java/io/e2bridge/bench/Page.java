@@ -1,5 +1,6 @@
 package io.e2bridge.bench;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,22 +41,24 @@ final class Page {
     private static void table(StringBuilder page, Results results) {
         page.append("<h2>Table</h2>\n<p class=soft>Times in µs, one caller unless said. Blocks: least, middle and largest median of the blocks, or their rates. "
                 + "Others take: how many times as long.</p>\n<div class=wide><table>\n<tr>");
-        Table.HEADINGS.forEach(heading -> page.append("<th>").append(Text.escape(heading)).append("</th>"));
+        List<Table.Line> lines = Table.lines(results);
+        List<String> headings = Table.headings(lines);
+        headings.forEach(heading -> page.append("<th>").append(Text.escape(heading)).append("</th>"));
         page.append("</tr>\n");
         String group = "";
-        for (Table.Line line : Table.lines(results)) {
+        for (Table.Line line : lines) {
             if (!line.row().group().equals(group)) {
                 group = line.row().group();
-                page.append("<tr><th class=group colspan=").append(Table.HEADINGS.size()).append('>').append(Text.escape(group)).append("</th></tr>\n");
+                page.append("<tr><th class=group colspan=").append(headings.size()).append('>').append(Text.escape(group)).append("</th></tr>\n");
             }
             page.append("<tr>");
-            for (String cell : line.cells()) {
+            for (String cell : line.cells().subList(0, headings.size())) {
                 page.append(cell.startsWith("NO") ? "<td class=missed>" : "<td>").append(Text.escape(cell)).append("</td>");
             }
             page.append("</tr>\n");
             String remark = results.remark(line.row().id());
             if (!remark.isEmpty()) {
-                page.append("<tr><td class=soft colspan=").append(Table.HEADINGS.size()).append('>').append(Text.escape(remark)).append("</td></tr>\n");
+                page.append("<tr><td class=soft colspan=").append(headings.size()).append('>').append(Text.escape(remark)).append("</td></tr>\n");
             }
         }
         page.append("</table></div>\n");
@@ -69,7 +72,7 @@ final class Page {
         page.append("<h2>Distribution of times</h2>\n<p class=soft>How often each time was seen; dark mark and first figure p50, orange mark and second figure p99, "
                 + "dashed green the target. Logarithmic scale.</p>\n");
         Map<String, List<Row>> groups = new LinkedHashMap<>();
-        times.forEach(row -> groups.computeIfAbsent(row.group(), name -> new java.util.ArrayList<>()).add(row));
+        times.forEach(row -> groups.computeIfAbsent(row.group(), name -> new ArrayList<>()).add(row));
         groups.forEach((group, rows) -> {
             page.append("<h3>").append(Text.escape(group)).append("</h3>\n");
             Charts.distributions(page, rows, results);

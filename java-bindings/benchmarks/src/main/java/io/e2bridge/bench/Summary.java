@@ -1,5 +1,6 @@
 package io.e2bridge.bench;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -24,12 +25,12 @@ final class Summary {
 
     /** {@return sentences about the run} */
     static List<String> head(Run run) {
-        List<String> lines = new java.util.ArrayList<>();
+        List<String> lines = new ArrayList<>();
         lines.add("machine: " + Facts.text(run.facts()));
         List<String> complaints = run.noise().complaints();
         lines.add("noise: " + (complaints.isEmpty() ? "a quiet machine" : "A NOISY MACHINE, trust ratios only: " + String.join("; ", complaints)) + "; "
                 + run.noise().text());
-        run.versions().forEach((name, version) -> lines.add("alternative: " + name + ", " + version));
+        run.versions().forEach((name, version) -> lines.add("alternative: " + name + ": " + version));
         run.results().skipped().forEach((what, reason) -> lines.add("left out: " + what + ": " + reason));
         run.results().failures().forEach(failure -> lines.add("FAILED: " + failure));
         lines.add("targets: " + run.verdict() + (run.missed().isEmpty() ? "" : "; missed: " + run.missed().stream()

@@ -14,6 +14,8 @@ final class Sustained implements Measurement {
     private final Snippet snippet;
     private final int callers;
     private final Row row;
+    private double processorMicros;
+    private long cycles;
 
     Sustained(Client client, Snippet snippet, int callers, Row row) {
         this.client = client;
@@ -31,6 +33,7 @@ final class Sustained implements Measurement {
     public void block(Effort effort, Results results) throws Exception {
         try (ExecutorService threads = Executors.newFixedThreadPool(callers)) {
             List<Future<double[]>> answers = new ArrayList<>();
+            double used = ProcessorTime.used();
             long begin = System.nanoTime();
             long end = begin + (long) (effort.sustainedSeconds() * 1e9);
             for (int i = 0; i < callers; i++) {
@@ -45,7 +48,18 @@ final class Sustained implements Measurement {
             }
             // Until the last caller's last cycle has ended: all that was counted was done in this time.
             results.series(row.id()).add(samples, (System.nanoTime() - begin) / 1e9);
+            processorMicros += ProcessorTime.used() - used;
+            cycles += samples.length;
+            if (Double.isFinite(processorMicros)) {
+                results.remark(row.id(), "processor time of a cycle, its part of the refill included: " + Text.number(processorMicros / cycles) + " µs");
+            }
         }
+    }
+
+    @Override
+    public void forget() {
+        processorMicros = 0;
+        cycles = 0;
     }
 
     /** At least one cycle, whatever the time. */

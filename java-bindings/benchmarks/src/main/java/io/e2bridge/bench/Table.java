@@ -6,7 +6,7 @@ import java.util.stream.Collectors;
 
 /** The table, as text for a terminal and as Markdown. */
 final class Table {
-    static final List<String> HEADINGS = List.of("operation", "calls", "p50", "p99", "per second", "blocks: least / middle / most", "target", "met", "× floor", "others take");
+    private static final List<String> HEADINGS = List.of("operation", "calls", "p50", "p99", "per second", "blocks: least / middle / most", "target", "met", "× floor", "others take");
 
     /**
      * A line.
@@ -57,17 +57,22 @@ final class Table {
                 .collect(Collectors.joining(", "));
     }
 
+    /** {@return the headings; without alternatives the last column is empty and left out} */
+    static List<String> headings(List<Line> lines) {
+        boolean alone = lines.stream().allMatch(line -> line.cells().getLast().isEmpty());
+        return alone ? HEADINGS.subList(0, HEADINGS.size() - 1) : HEADINGS;
+    }
+
     static String text(Results results) {
         List<Line> lines = lines(results);
-        int[] widths = new int[HEADINGS.size()];
-        List<List<String>> all = new ArrayList<>(List.of(HEADINGS));
-        lines.forEach(line -> all.add(line.cells()));
-        for (List<String> cells : all) {
+        List<String> headings = headings(lines);
+        int[] widths = headings.stream().mapToInt(String::length).toArray();
+        for (Line line : lines) {
             for (int i = 0; i < widths.length; i++) {
-                widths[i] = Math.max(widths[i], cells.get(i).length());
+                widths[i] = Math.max(widths[i], line.cells().get(i).length());
             }
         }
-        StringBuilder text = new StringBuilder(textLine(HEADINGS, widths));
+        StringBuilder text = new StringBuilder(textLine(headings, widths));
         String group = "";
         for (Line line : lines) {
             if (!line.row().group().equals(group)) {
@@ -95,21 +100,27 @@ final class Table {
     }
 
     static String markdown(Results results) {
+        List<Line> lines = lines(results);
+        List<String> headings = headings(lines);
         StringBuilder text = new StringBuilder();
         String group = "";
-        for (Line line : lines(results)) {
+        for (Line line : lines) {
             if (!line.row().group().equals(group)) {
                 group = line.row().group();
-                text.append("\n### ").append(group).append("\n\n| ").append(String.join(" | ", HEADINGS)).append(" |\n|---").append("|---:".repeat(4))
-                        .append("|---".repeat(4)).append("|\n");
+                text.append("\n### ").append(group).append("\n\n").append(markdownLine(headings)).append("|---").append("|---:".repeat(5))
+                        .append("|---".repeat(headings.size() - 6)).append("|\n");
             }
+            List<String> cells = new ArrayList<>(line.cells().subList(0, headings.size()));
             String remark = results.remark(line.row().id());
-            List<String> cells = new ArrayList<>(line.cells());
             if (!remark.isEmpty()) {
-                cells.set(0, cells.get(0) + " (" + remark + ")");
+                cells.set(0, cells.getFirst() + " (" + remark + ")");
             }
-            text.append("| ").append(cells.stream().map(cell -> cell.replace("|", "\\|")).collect(Collectors.joining(" | "))).append(" |\n");
+            text.append(markdownLine(cells));
         }
         return text.toString();
+    }
+
+    private static String markdownLine(List<String> cells) {
+        return cells.stream().map(cell -> cell.replace("|", "\\|")).collect(Collectors.joining(" | ", "| ", " |\n"));
     }
 }

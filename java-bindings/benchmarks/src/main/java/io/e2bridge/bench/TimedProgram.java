@@ -5,6 +5,7 @@ import java.io.BufferedWriter;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A program in another process that times its operations itself: it reads lines "OPERATION COUNT" and answers each with the times
@@ -56,7 +57,7 @@ final class TimedProgram implements AutoCloseable {
     public void close() throws IOException {
         requests.close();
         try {
-            if (!process.waitFor(5, java.util.concurrent.TimeUnit.SECONDS)) {
+            if (!process.waitFor(5, TimeUnit.SECONDS)) {
                 process.destroyForcibly();
             }
         } catch (InterruptedException e) {
