@@ -2,16 +2,21 @@ package io.e2bridge.bench;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.e2bridge.E2BErrorCode;
+import io.e2bridge.E2BException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * What scripts/bench runs: all measurements by turns in small blocks, round after round, so that a slow phase of the machine hits
@@ -19,6 +24,10 @@ import java.util.TreeSet;
  */
 public final class Bench {
     private static final long WARM_UP_NANOS = 250_000_000;
+    /** Between two blocks: what the kernel put off during one is not to be paid by the next. */
+    private static final long REST_NANOS = 20_000_000;
+    /** A host that cannot isolate as asked has nothing to be measured. */
+    private static final int CANNOT_ISOLATE = 3;
 
     private final Settings settings;
     private final Results results = new Results();
@@ -28,10 +37,22 @@ public final class Bench {
         this.settings = settings;
     }
 
-    /** Exit status 1 when a measurement failed; a missed target is a result. */
+    /** Exit status 1 when a measurement failed, 3 when this host cannot isolate; a missed target is a result. */
     public static void main(String[] arguments) throws Exception {
-        Run run = new Bench(Settings.of(arguments)).measure();
-        System.exit(run.results().failures().isEmpty() ? 0 : 1);
+        int status;
+        try {
+            status = new Bench(Settings.of(arguments)).measure().results().failures().isEmpty() ? 0 : 1;
+        } catch (E2BException e) {
+            if (e.code() != E2BErrorCode.ISOLATION_UNAVAILABLE) {
+                throw e;
+            }
+            System.err.println("bench: " + e.getMessage());
+            status = CANNOT_ISOLATE;
+        } catch (IllegalArgumentException e) {
+            System.err.println("bench: " + e.getMessage());
+            status = 2;
+        }
+        System.exit(status);
     }
 
     private Run measure() throws Exception {
@@ -106,8 +127,12 @@ public final class Bench {
             progress(round == 0 ? "warming up" : "round " + round + " of " + settings.effort().rounds());
             pooled.awaitFullPools();
             noise.look();
-            for (Measurement measurement : List.copyOf(running)) {
+            // In another order each time, the same in every run: no row always follows the same one.
+            List<Measurement> order = new ArrayList<>(running);
+            Collections.shuffle(order, new Random(round));
+            for (Measurement measurement : order) {
                 pooled.awaitFullPools();
+                LockSupport.parkNanos(REST_NANOS);
                 try {
                     long warm = System.nanoTime() + (round == 0 ? WARM_UP_NANOS : 0);
                     do {

@@ -32,7 +32,7 @@ final class BoundaryRun {
 
     static List<Row> rows() {
         return TITLES.entrySet().stream()
-                .map(title -> Row.of("boundary." + title.getKey(), "boundary alone (JMH)", title.getValue()))
+                .map(title -> Row.of("boundary." + title.getKey(), "boundary alone (JMH; a call is an iteration's mean)", title.getValue()))
                 .toList();
     }
 

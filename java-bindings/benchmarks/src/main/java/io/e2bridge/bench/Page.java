@@ -51,7 +51,7 @@ final class Page {
                 group = line.row().group();
                 page.append("<tr><th class=group colspan=").append(headings.size()).append('>').append(Text.escape(group)).append("</th></tr>\n");
             }
-            page.append("<tr>");
+            page.append("<tr title=\"").append(Text.escape(line.row().id())).append("\">");
             for (String cell : line.cells().subList(0, headings.size())) {
                 page.append(cell.startsWith("NO") ? "<td class=missed>" : "<td>").append(Text.escape(cell)).append("</td>");
             }

@@ -107,7 +107,7 @@ final class Table {
         for (Line line : lines) {
             if (!line.row().group().equals(group)) {
                 group = line.row().group();
-                text.append("\n### ").append(group).append("\n\n").append(markdownLine(headings)).append("|---").append("|---:".repeat(5))
+                text.append("\n### ").append(group).append("\n\n").append(markdownLine("id", headings)).append("|---|---").append("|---:".repeat(5))
                         .append("|---".repeat(headings.size() - 6)).append("|\n");
             }
             List<String> cells = new ArrayList<>(line.cells().subList(0, headings.size()));
@@ -115,12 +115,12 @@ final class Table {
             if (!remark.isEmpty()) {
                 cells.set(0, cells.getFirst() + " (" + remark + ")");
             }
-            text.append(markdownLine(cells));
+            text.append(markdownLine("`" + line.row().id() + "`", cells));
         }
         return text.toString();
     }
 
-    private static String markdownLine(List<String> cells) {
-        return cells.stream().map(cell -> cell.replace("|", "\\|")).collect(Collectors.joining(" | ", "| ", " |\n"));
+    private static String markdownLine(String id, List<String> cells) {
+        return cells.stream().map(cell -> cell.replace("|", "\\|")).collect(Collectors.joining(" | ", "| " + id + " | ", " |\n"));
     }
 }
