@@ -109,13 +109,9 @@ final class Alternatives implements AutoCloseable {
             results.skip(name, reason(name));
             return;
         }
-        try {
-            TimedProgram program = new TimedProgram(command);
-            programs.add(program);
-            use.accept(program);
-        } catch (IOException e) {
-            results.skip(name, e.getMessage());
-        }
+        TimedProgram program = new TimedProgram(command);
+        programs.add(program);
+        use.accept(program);
     }
 
     /** What scripts/bench says about its absence. */

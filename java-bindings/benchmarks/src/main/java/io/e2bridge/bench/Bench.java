@@ -32,6 +32,8 @@ public final class Bench {
     private final Settings settings;
     private final Results results = new Results();
     private final Noise noise = new Noise();
+    /** The alternatives: one that does not work here is left out with the reason, and fails nothing. */
+    private final List<Measurement> others = new ArrayList<>();
 
     private Bench(Settings settings) throws IOException {
         this.settings = settings;
@@ -65,7 +67,8 @@ public final class Bench {
             List<Measurement> all = new ArrayList<>(catalogue.all());
             all.addAll(floors(floors, catalogue.statusDocument()));
             if (settings.alternatives()) {
-                all.addAll(alternatives.all());
+                others.addAll(alternatives.all());
+                all.addAll(others);
             }
             ObjectNode facts = Facts.gather(pooled, settings);
             List<Measurement> chosen = chosen(all);
@@ -88,7 +91,7 @@ public final class Bench {
         return run;
     }
 
-    private static List<Measurement> floors(Floors floors, byte[] statusDocument) throws IOException {
+    private static List<Measurement> floors(Floors floors, byte[] statusDocument) {
         List<Measurement> all = new ArrayList<>(floors.kernel());
         all.add(floors.parse(statusDocument));
         Path python = ProcessCall.find("python3");
@@ -140,7 +143,12 @@ public final class Bench {
                     } while (System.nanoTime() < warm);
                 } catch (Exception e) {
                     running.remove(measurement);
-                    results.fail(measurement.rows().getFirst().id() + ": " + e);
+                    String id = measurement.rows().getFirst().id();
+                    if (others.contains(measurement)) {
+                        results.skip(id, e.getMessage());
+                    } else {
+                        results.fail(id + ": " + e);
+                    }
                 }
             }
             if (round == 0) {

@@ -12,7 +12,7 @@ final class Floors implements AutoCloseable {
 
     private final List<TimedProgram> programs = new ArrayList<>();
 
-    List<Measurement> kernel() throws IOException {
+    List<Measurement> kernel() {
         TimedProgram c = program(List.of(Settings.given("floor").toString(), Settings.given("exit").toString()));
         return List.of(
                 TimedProgram.operation(c, "round-trip", 500, row("round-trip", "64 bytes to another process and back, SEQPACKET (C)")),
@@ -23,14 +23,14 @@ final class Floors implements AutoCloseable {
                 TimedProgram.operation(c, "kill-wait", 30, row("kill-wait", "kill and wait for a process asleep in namespaces of its own (C)")));
     }
 
-    List<Measurement> node(String program) throws IOException {
+    List<Measurement> node(String program) {
         TimedProgram node = program(List.of(program, Settings.given("floors").resolve("javascript.js").toString(), Snippet.NODE.code(), Snippet.NODE.expected()));
         return List.of(
                 TimedProgram.operation(node, "new-context", 50, row("node-new-context", "the code in a new vm context (inside Node)")),
                 TimedProgram.operation(node, "kept-context", 200, row("node-kept-context", "the code in a kept vm context (inside Node)")));
     }
 
-    List<Measurement> python(String program) throws IOException {
+    List<Measurement> python(String program) {
         TimedProgram python = program(
                 List.of(program, "-I", "-S", Settings.given("floors").resolve("python.py").toString(), Snippet.PYTHON.code(), Snippet.PYTHON.expected()));
         return List.of(
@@ -48,7 +48,7 @@ final class Floors implements AutoCloseable {
         return Row.of("floor." + id, GROUP, title);
     }
 
-    private TimedProgram program(List<String> command) throws IOException {
+    private TimedProgram program(List<String> command) {
         TimedProgram program = new TimedProgram(command);
         programs.add(program);
         return program;

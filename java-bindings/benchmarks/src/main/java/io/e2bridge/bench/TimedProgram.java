@@ -9,14 +9,21 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * A program in another process that times its operations itself: it reads lines "OPERATION COUNT" and answers each with the times
- * in nanoseconds, or with "error TEXT". Floors and alternatives in other languages are such programs. It ends with its input.
+ * in nanoseconds, or with "error TEXT". Floors and alternatives in other languages are such programs. It is started
+ * by its first operation, and ends with its input.
  */
 final class TimedProgram implements AutoCloseable {
-    private final Process process;
-    private final BufferedWriter requests;
-    private final BufferedReader answers;
+    private final List<String> command;
+    /** Null until the first operation. */
+    private Process process;
+    private BufferedWriter requests;
+    private BufferedReader answers;
 
-    TimedProgram(List<String> command) throws IOException {
+    TimedProgram(List<String> command) {
+        this.command = command;
+    }
+
+    private void start() throws IOException {
         process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
         requests = process.outputWriter();
         answers = process.inputReader();
@@ -24,6 +31,9 @@ final class TimedProgram implements AutoCloseable {
 
     /** {@return the times in microseconds} */
     double[] times(String operation, int count) throws IOException {
+        if (process == null) {
+            start();
+        }
         String answer = ask(operation + " " + count);
         return Arrays.stream(answer.strip().split(" ")).mapToDouble(nanoseconds -> Double.parseDouble(nanoseconds) / 1e3).toArray();
     }
@@ -33,7 +43,7 @@ final class TimedProgram implements AutoCloseable {
         requests.flush();
         String answer = answers.readLine();
         if (answer == null || answer.startsWith("error")) {
-            throw new IOException(answer == null ? "the program ended" : answer);
+            throw new IOException(answer == null ? command.getFirst() + " ended" : answer);
         }
         return answer;
     }
@@ -55,6 +65,9 @@ final class TimedProgram implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
+        if (process == null) {
+            return;
+        }
         requests.close();
         try {
             if (!process.waitFor(5, TimeUnit.SECONDS)) {
