@@ -72,20 +72,29 @@ public final class Bench {
             }
             ObjectNode facts = Facts.gather(pooled, settings);
             List<Measurement> chosen = chosen(all);
+            List<Row> growth = Growth.rows(settings.effort());
+            boolean grows = growth.stream().anyMatch(settings::wants);
             List<Row> boundary = BoundaryRun.rows().stream().filter(settings::wants).toList();
-            if (chosen.isEmpty() && boundary.isEmpty()) {
+            if (chosen.isEmpty() && boundary.isEmpty() && !grows) {
                 throw new IllegalArgumentException("no row contains " + settings.only());
             }
             chosen.forEach(measurement -> measurement.rows().forEach(results::declare));
+            if (grows) {
+                growth.forEach(results::declare);
+            }
             boundary.forEach(results::declare);
             rounds(chosen, pooled);
             Map<String, double[]> exhaustion = new LinkedHashMap<>();
             catalogue.exhaustions().forEach(pool -> exhaustion.put(pool.template(), pool.medians()));
+            if (grows) {
+                progress("growth, up to " + settings.effort().live().getLast() + " sandboxes alive");
+                new Growth(cold, results).run(settings.effort());
+            }
             if (!boundary.isEmpty()) {
                 progress("the boundary alone, by JMH");
                 BoundaryRun.run(settings.effort(), boundary, results);
             }
-            run = new Run(facts, results, noise.report(), exhaustion, alternatives.versions());
+            run = new Run(settings.effort(), facts, results, noise.report(), exhaustion, alternatives.versions());
         }
         report(run);
         return run;

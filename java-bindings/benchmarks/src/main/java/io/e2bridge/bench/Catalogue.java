@@ -58,7 +58,7 @@ final class Catalogue {
     private void status() throws IOException {
         String sandbox = pooled.create("base");
         Row status = Row.of("status", STATUS, "status of a live sandbox, JSON parsed").atMost(2).over("floor.parse").against("reference.status");
-        measurements.add(Repeated.of(status, 2000, new Repeated.Call<SandboxStatus>() {
+        measurements.add(Repeated.of(status, 5000, new Repeated.Call<SandboxStatus>() {
             @Override
             public SandboxStatus make() {
                 return pooled.e2b().getE2BSandboxStatus(sandbox);

@@ -1,7 +1,6 @@
 package io.e2bridge.bench;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -67,24 +66,20 @@ final class Memory implements Measurement {
     }
 
     private void look(Set<Long> added, Results results) throws IOException {
-        double kibibytes = 0;
+        double mebibytes = privateMebibytes(added);
+        if (Double.isNaN(mebibytes)) {
+            results.skip(row.id(), "the kernel shows the memory of a sandbox's processes to root only");
+            return;
+        }
+        results.series(row.id()).add(new double[] {mebibytes / sandboxes});
+        results.remark(row.id(), Text.number(added.size() / (double) sandboxes) + " processes for each sandbox");
         Set<Path> groups = new TreeSet<>();
         for (long process : added) {
-            try {
-                kibibytes += privateKibibytes(process);
-                Path of = memoryGroup(process);
-                if (of != null) {
-                    groups.add(of);
-                }
-            } catch (NoSuchFileException gone) {
-                // Ended since it was listed.
-            } catch (AccessDeniedException e) {
-                results.skip(row.id(), "the kernel shows the memory of a sandbox's processes to root only");
-                return;
+            Path of = memoryGroup(process);
+            if (of != null) {
+                groups.add(of);
             }
         }
-        results.series(row.id()).add(new double[] {kibibytes / 1024 / sandboxes});
-        results.remark(row.id(), Text.number(added.size() / (double) sandboxes) + " processes for each sandbox");
         if (groups.size() >= sandboxes) {
             double bytes = 0;
             for (Path of : groups) {
@@ -94,29 +89,41 @@ final class Memory implements Measurement {
         }
     }
 
-    private static Set<Long> descendants() {
+    /** {@return every process below this one} */
+    static Set<Long> descendants() {
         return ProcessHandle.current().descendants().map(ProcessHandle::pid).collect(Collectors.toCollection(TreeSet::new));
     }
 
-    private static double privateKibibytes(long process) throws IOException {
-        try {
-            return Files.readAllLines(Path.of("/proc/" + process + "/smaps_rollup")).stream()
-                    .filter(line -> line.startsWith("Private_Clean:") || line.startsWith("Private_Dirty:"))
-                    .mapToDouble(line -> Double.parseDouble(line.replaceAll("[^0-9]", "")))
-                    .sum();
-        } catch (UncheckedIOException e) {
-            throw e.getCause();
-        } catch (AccessDeniedException | NoSuchFileException e) {
-            throw e;
-        } catch (IOException e) {
-            // A process that ends while it is read answers ESRCH.
-            throw new NoSuchFileException("/proc/" + process);
+    /** {@return what these processes have for themselves, those left out that ended since; NaN when the kernel does not show it} */
+    static double privateMebibytes(Set<Long> processes) throws IOException {
+        double kibibytes = 0;
+        for (long process : processes) {
+            try {
+                kibibytes += Files.readAllLines(Path.of("/proc/" + process + "/smaps_rollup")).stream()
+                        .filter(line -> line.startsWith("Private_Clean:") || line.startsWith("Private_Dirty:"))
+                        .mapToDouble(line -> Double.parseDouble(line.replaceAll("[^0-9]", "")))
+                        .sum();
+            } catch (AccessDeniedException e) {
+                return Double.NaN;
+            } catch (IOException e) {
+                // It ended since it was listed, or while it was read (ESRCH).
+                if (ProcessHandle.of(process).isPresent()) {
+                    throw e;
+                }
+            }
         }
+        return kibibytes / 1024;
     }
 
     /** The file with the bytes charged to the process's group; null when no memory controller counts it. */
     private static Path memoryGroup(long process) throws IOException {
-        for (String line : Files.readAllLines(Path.of("/proc/" + process + "/cgroup"))) {
+        List<String> lines;
+        try {
+            lines = Files.readAllLines(Path.of("/proc/" + process + "/cgroup"));
+        } catch (NoSuchFileException ended) {
+            return null;
+        }
+        for (String line : lines) {
             String[] parts = line.split(":", 3);
             Path file = parts[1].isEmpty()
                     ? Path.of("/sys/fs/cgroup" + parts[2] + "/memory.current")

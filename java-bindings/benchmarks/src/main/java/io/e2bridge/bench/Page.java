@@ -35,6 +35,7 @@ final class Page {
         throughput(page, run.results());
         warmAndCold(page, run.results());
         exhaustion(page, run.exhaustion());
+        growth(page, Growth.curves(run.effort(), run.results()), run.effort());
         return page.append("</body></html>\n").toString();
     }
 
@@ -112,6 +113,13 @@ final class Page {
         if (results.has(warm) && results.has(cold)) {
             groups.put(name, List.of(results.row(warm), results.row(cold)));
         }
+    }
+
+    private static void growth(StringBuilder page, Map<String, double[]> curves, Effort effort) {
+        curves.forEach((operation, medians) -> {
+            page.append("<h2>Growth: ").append(operation).append("</h2>\n<p class=soft>Median time, µs, over the number of live sandboxes.</p>\n");
+            Charts.curves(page, "Growth: " + operation, effort.live().stream().map(String::valueOf).toArray(String[]::new), Map.of(operation, medians), "µs");
+        });
     }
 
     private static void exhaustion(StringBuilder page, Map<String, double[]> byTemplate) {

@@ -7,13 +7,14 @@ import java.util.Map;
 /**
  * A finished run, as all reports take it.
  *
+ * @param effort how much was done
  * @param facts on what it was made
  * @param results the samples
  * @param noise how quiet the machine was
  * @param exhaustion by template the median time of the first, second, … create taken at once, in µs
  * @param versions of the alternatives
  */
-record Run(ObjectNode facts, Results results, Noise.Report noise, Map<String, double[]> exhaustion, Map<String, String> versions) {
+record Run(Effort effort, ObjectNode facts, Results results, Noise.Report noise, Map<String, double[]> exhaustion, Map<String, String> versions) {
     List<Row> withTarget() {
         return results.measured().stream().filter(row -> row.target() != null).toList();
     }

@@ -35,7 +35,7 @@ class ReportsTest {
         results.declare(Row.of("never", "theirs", "never measured"));
         results.remark("quick", "as expected");
         results.skip("absent", "cannot be had");
-        return new Run(JsonNodeFactory.instance.objectNode(), results, noise, Map.of("base", new double[] {1, 2, 300}), Map.of("slow", "1.0"));
+        return new Run(Effort.QUICK, JsonNodeFactory.instance.objectNode(), results, noise, Map.of("base", new double[] {1, 2, 300}), Map.of("slow", "1.0"));
     }
 
     private static void sample(Results results, Row row, double... samples) {
