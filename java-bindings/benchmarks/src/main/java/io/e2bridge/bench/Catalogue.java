@@ -196,10 +196,11 @@ final class Catalogue {
 
     private void memory() {
         memory(cold, "base", 8, null, "idle, made without a pool", 1);
-        memory(pooled, "base", 8, null, "idle, half of them from the pool", 1);
+        // As many as the pool holds, so that all are of its kind.
+        memory(pooled, "base", 4, null, "idle, from the pool", 1);
         memory(cold, "base", 4, BUSY, "busy with JavaScript", Double.NaN);
-        memory(pooled, "python", 3, null, "idle", Double.NaN);
-        memory(pooled, "node", 3, null, "idle", Double.NaN);
+        memory(pooled, "python", 1, null, "idle, from the pool", Double.NaN);
+        memory(pooled, "node", 1, null, "idle, from the pool", Double.NaN);
     }
 
     private void memory(Client client, String template, int sandboxes, Snippet busy, String title, double limit) {
