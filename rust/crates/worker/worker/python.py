@@ -25,6 +25,7 @@ import gc
 import io
 import json
 import linecache
+import operator
 import os
 import re
 import resource
@@ -34,6 +35,7 @@ import sys
 import traceback
 import types
 import warnings
+import _signal
 import _thread
 import time
 from json.encoder import c_make_encoder, encode_basestring
@@ -48,10 +50,14 @@ def frozen(module):
 
 
 library = os
+# Not the module signal, which makes enumerations of every number.
+signal = _signal
 ast, atexit, gc, io, os, resource, signal, time = map(frozen, (ast, atexit, gc, io, os, resource, signal, time))
 
 CHANNEL = 3
 MAX_MESSAGE = 64 * 1024 * 1024
+# Bytes that one read asks for at least.
+READ = 16 * 1024
 # The most that these may take in a reply, in bytes of JSON; together they stay below the longest message.
 MAX_RESULT = 12 * 1024 * 1024
 MAX_RESULTS = 24 * 1024 * 1024
@@ -78,6 +84,8 @@ _setitimer, _REAL = signal.setitimer, signal.ITIMER_REAL
 _clock = time.monotonic
 _signal, _getsignal, _ALARM = signal.signal, signal.getsignal, signal.SIGALRM
 _fcntl, _DUP = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC
+_getrlimit, _getpriority, _PROCESS = resource.getrlimit, os.getpriority, os.PRIO_PROCESS
+_is = operator.is_
 _scan = json.JSONDecoder().scan_once
 _compile, _exec, _eval = compile, exec, eval
 _format_exception = traceback.format_exception
@@ -409,7 +417,7 @@ def leave_child(error):
 
 def limits():
     """All resource limits, and the niceness."""
-    return [resource.getrlimit(one) for one in LIMITS] + [os.getpriority(os.PRIO_PROCESS, 0)]
+    return [*map(_getrlimit, LIMITS), _getpriority(_PROCESS, 0)]
 
 
 def open_streams():
@@ -458,6 +466,8 @@ class Base:
         cls.modules = dict(sys.modules)
         cls.environ = os.environ
         cls.data = dict(os.environ)
+        cls.bytes = os.environ._data
+        cls.copy = dict(cls.bytes)
         cls.cwd = os.getcwd()
         cls.signals = [(one, signal.getsignal(one)) for one in sorted(signal.valid_signals())]
         cls.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -487,10 +497,17 @@ def leaves_traces():
         return True
     except ChildProcessError:
         pass
+    if same(sys.modules, Base.modules):
+        return False
     for name, module in list(sys.modules.items()):
         if name not in Base.modules and not stays(module) and is_extension(module):
             return True
     return False
+
+
+def same(space, base):
+    """True when a dictionary has the same names, in the same order, for the same things. What these are is not asked."""
+    return len(space) == len(base) and all(map(_is, space.values(), base.values())) and all(map(_is, space, base))
 
 
 def origin(module):
@@ -527,6 +544,8 @@ WRITABLE = tuple(one for one in WRITABLE if not LIBRARIES[0].startswith(one) and
 
 def restore(space, base):
     """Makes a dictionary what it was."""
+    if same(space, base):
+        return
     for name, value in base.items():
         if space.get(name, base) is not value:
             space[name] = value
@@ -565,7 +584,8 @@ def clean_up():
     if Base.digits is not None:
         sys.set_int_max_str_digits(Base.digits)
     library.environ = Base.environ
-    if Base.environ != Base.data:
+    if Base.environ._data is not Base.bytes or not same(Base.bytes, Base.copy):
+        Base.environ._data = Base.bytes
         Base.environ.clear()
         Base.environ.update(Base.data)
         time.tzset()
@@ -607,6 +627,8 @@ def forget_modules():
     """Forgets modules of the code and keeps those of the library; True when there are new ones of the latter."""
     modules = sys.modules
     base = Base.modules
+    if same(modules, base):
+        return False
     for name, module in base.items():
         if modules.get(name) is not module:
             modules[name] = module
@@ -628,16 +650,27 @@ def forget_modules():
     return kept
 
 
+class Incoming:
+    """What was read of the channel and not yet used."""
+
+    rest = b""
+
+
 def read_exactly(count):
-    """So many bytes of the channel, or None at its end."""
-    chunks = []
-    while count:
-        chunk = _read(CHANNEL, min(count, 1 << 20))
-        if not chunk:
-            return None
-        chunks.append(chunk)
-        count -= len(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    """So many bytes of the channel, or None at its end. Most requests come with one read."""
+    data = Incoming.rest
+    if len(data) < count:
+        chunks = [data]
+        missing = count - len(data)
+        while missing > 0:
+            chunk = _read(CHANNEL, max(missing, READ))
+            if not chunk:
+                return None
+            chunks.append(chunk)
+            missing -= len(chunk)
+        data = b"".join(chunks)
+    Incoming.rest = data[count:]
+    return data[:count]
 
 
 def serve():
@@ -669,6 +702,35 @@ def serve():
             clean_up()
 
 
+WARM_UP = (
+    """
+import random
+class Pair:
+    def __init__(self, one, other):
+        self.one, self.other = one, other
+def kelly(p, b=2.0):
+    return p - (1 - p) / b
+rows = [kelly(n / 10) for n in range(1, 10) if n % 2]
+total = sum(rows) / len(rows)
+print(f"{total:.4f} {Pair(1, 'two').other!r:>8}", sorted({"b": 1, "a": 2}.items()))
+{"total": total, "rows": [round(row, 3) for row in rows], "text": "-".join(map(str, rows))}
+""",
+    "def f(x):\n    return x / 0\nf(1)",
+    "[n * 2 for n in range(3)]",
+)
+
+
+def warm_up():
+    """A first run pays for what is set up lazily: imports, caches, pages of memory. These are first, and nobody sees them."""
+    for code in WARM_UP + WARM_UP:
+        os.dup2(Base.null, 1, True)
+        os.dup2(Base.null, 2, True)
+        run({"code": code, "stateless": True, "timeout_ms": 1000, "run": 0})
+        clean_up()
+    State.compiled.clear()
+    State.runs = 0
+
+
 def main():
     """Makes ready and serves."""
     os.set_inheritable(CHANNEL, False)
@@ -678,12 +740,10 @@ def main():
     sys.argv[:] = [""]
     open_streams()
     builtins.display = display
-    # A first run pays for what is set up lazily.
-    run({"code": "import random\nx = [n * 2 for n in range(3)]\nstr(x)", "stateless": False, "timeout_ms": 1000, "run": 0})
     State.module = new_main()
-    State.results = []
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Base.take()
+    warm_up()
     gc.collect()
     gc.freeze()
     try:
