@@ -258,6 +258,15 @@ struct Worker {
     socket: OwnedFd,
 }
 
+/// What of a worker is ready.
+struct Ready {
+    /// An event of init, or the end of the channel.
+    event: bool,
+    socket: PollFlags,
+    /// Standard output and error: something is there, or nobody can write any more.
+    streams: [bool; 2],
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -325,7 +334,6 @@ pub(crate) fn run(
     };
     let kills_before = sandbox.memory_kills();
     let mut output = Output::default();
-    worker.discard_stale_output();
     let (end, after) = match worker.serve(engine, sandbox, request, due, interrupt, &mut output) {
         Err(_) if sandbox.failed_of_memory() => (RunEnd::Exited(OUT_OF_MEMORY), After::Gone),
         other => other?,
@@ -368,22 +376,56 @@ impl Worker {
     }
 
     /// True when it has ended, as far as init has told, or says something unasked: code that wrote a reply of its own is followed
-    /// by the real one, which is no answer to the next request.
+    /// by the real one, which is no answer to the next request. Throws away what processes of an earlier run wrote after its reply.
     fn is_unusable(&mut self, sandbox: &Sandbox) -> bool {
-        if wait::ready(&self.socket, PollFlags::IN) {
-            return true;
-        }
-        while wait::ready(&self.process.channel, PollFlags::IN) {
-            if !matches!(self.event(sandbox), Ok(None)) {
+        loop {
+            let ready = match self.poll(PollFlags::IN, None, [true; 2], Some(Instant::now())) {
+                Ok(None) => return false,
+                Ok(Some(ready)) => ready,
+                Err(_) => return true,
+            };
+            if !ready.socket.is_empty() || ready.event && !matches!(self.event(sandbox), Ok(None)) {
                 return true;
             }
+            if !ready.event {
+                self.take_rest(&mut Output::default());
+                return false;
+            }
         }
-        false
     }
 
-    /// Throws away what processes of an earlier run wrote after its reply.
-    fn discard_stale_output(&self) {
-        self.take_rest(&mut Output::default());
+    /// Waits until something of it is ready; `None` at the deadline. The streams come last: one that is not ready then holds nothing
+    /// that was written before what is ready in the socket.
+    fn poll(
+        &self,
+        socket: PollFlags,
+        interrupt: Option<&Interrupt<'_>>,
+        open: [bool; 2],
+        deadline: Option<Instant>,
+    ) -> Result<Option<Ready>> {
+        let mut polled: [_; 5] = std::array::from_fn(|_| PollFd::new(&self.process.channel, PollFlags::IN));
+        polled[1] = PollFd::new(&self.socket, socket);
+        let mut count = 2;
+        if let Some(interrupt) = interrupt {
+            polled[count] = PollFd::from_borrowed_fd(interrupt.fd(), PollFlags::IN);
+            count += 1;
+        }
+        let mut streams_at = [None; 2];
+        for (stream, fd) in [&self.process.stdout, &self.process.stderr].into_iter().enumerate() {
+            if let (Some(fd), true) = (fd, open[stream]) {
+                polled[count] = PollFd::new(fd, PollFlags::IN);
+                streams_at[stream] = Some(count);
+                count += 1;
+            }
+        }
+        let in_time =
+            wait::poll(&mut polled[..count], deadline).map_err(|error| host_error("poll", &error))?;
+        let is_ready = |at: usize| !polled[at].revents().is_empty();
+        Ok(in_time.then(|| Ready {
+            event: is_ready(0),
+            socket: polled[1].revents(),
+            streams: streams_at.map(|at| at.is_some_and(is_ready)),
+        }))
     }
 
     /// Sends the request and collects output and reply.
@@ -403,46 +445,32 @@ impl Worker {
         let mut reply = Reply::default();
         let kill_at = due + INTERRUPT_GRACE;
         let mut open = [true; 2];
+        message.send(&self.socket)?;
         loop {
-            let streams = [&self.process.stdout, &self.process.stderr];
             let mut events = PollFlags::IN;
             if !message.is_sent() {
                 events |= PollFlags::OUT;
             }
-            let mut polled =
-                vec![PollFd::new(&self.process.channel, PollFlags::IN), PollFd::new(&self.socket, events)];
-            polled.push(PollFd::from_borrowed_fd(interrupt.fd(), PollFlags::IN));
-            let first_stream = polled.len();
-            for (stream, fd) in streams.iter().enumerate() {
-                if let (Some(fd), true) = (fd, open[stream]) {
-                    polled.push(PollFd::new(fd, PollFlags::IN));
-                }
-            }
-            let in_time =
-                wait::poll(&mut polled, Some(kill_at)).map_err(|error| host_error("poll", &error))?;
-            let ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
-            drop(polled);
+            let ready = self.poll(events, Some(interrupt), open, Some(kill_at))?;
             if interrupt.is_cancelled() {
                 self.end(engine, sandbox, output)?;
                 return Err(cancelled());
             }
-            if !in_time {
+            let Some(ready) = ready else {
                 self.end(engine, sandbox, output)?;
                 return Ok((RunEnd::TimedOut, After::Gone));
-            }
-            let mut ready_streams = ready[first_stream..].iter();
-            for (stream, fd) in streams.iter().enumerate() {
-                if let (Some(fd), true) = (fd, open[stream])
-                    && ready_streams.next().is_some_and(|events| !events.is_empty())
+            };
+            for (stream, fd) in [&self.process.stdout, &self.process.stderr].into_iter().enumerate() {
+                if let (Some(fd), true) = (fd, ready.streams[stream])
                     && output.read(stream, fd, usize::MAX) == Read::End
                 {
                     open[stream] = false;
                 }
             }
-            if ready[1].contains(PollFlags::OUT) && !message.is_sent() {
+            if ready.socket.contains(PollFlags::OUT) && !message.is_sent() {
                 message.send(&self.socket)?;
             }
-            if ready[1].intersects(PollFlags::IN) {
+            if ready.socket.intersects(PollFlags::IN) {
                 match reply.receive(&self.socket) {
                     Received::Part => {}
                     // A shell is not told the number.
@@ -453,7 +481,9 @@ impl Worker {
                         return Ok((RunEnd::Garbled, After::Gone));
                     }
                     Received::Whole(reply) => {
-                        self.take_rest(output);
+                        if ready.streams.contains(&true) {
+                            self.take_rest(output);
+                        }
                         let after = self.settle(engine, sandbox, &reply, output)?;
                         return Ok((RunEnd::Replied(reply), after));
                     }
@@ -464,7 +494,7 @@ impl Worker {
                     // Its exit follows on the channel, unless the code has only closed the socket.
                     Received::End => return self.await_exit(engine, sandbox, kill_at, output),
                 }
-            } else if !ready[0].is_empty() {
+            } else if ready.event {
                 match self.event(sandbox)? {
                     None => {}
                     Some(exit) => {
@@ -472,7 +502,7 @@ impl Worker {
                         return Ok((RunEnd::Exited(exit), After::Gone));
                     }
                 }
-            } else if ready[1].intersects(PollFlags::HUP | PollFlags::ERR) {
+            } else if ready.socket.intersects(PollFlags::HUP | PollFlags::ERR) {
                 return self.await_exit(engine, sandbox, kill_at, output);
             }
         }
