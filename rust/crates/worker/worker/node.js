@@ -227,9 +227,12 @@ function exit(code = process.exitCode) {
   throw run.exit;
 }
 
+/** Where everything goes while this program warms up: a descriptor of /dev/null. Null from then on. */
+let nowhere = null;
+
 const outputs = [1, 2].map((descriptor) => ({
   write(text) {
-    writeAll(descriptor, bytesOf(`${text}`, 'utf8'));
+    writeAll(nowhere ?? descriptor, bytesOf(`${text}`, 'utf8'));
     return true;
   },
 }));
@@ -586,7 +589,7 @@ function finish() {
   const message = allocUnsafe(4 + length);
   message.writeUInt32LE(length, 0);
   message.utf8Write(text, 4, length);
-  writeAll(CHANNEL, message);
+  writeAll(nowhere ?? CHANNEL, message);
   if (spent) leave();
   if (stateless) {
     cleanUp();
@@ -671,6 +674,32 @@ function cleanUp() {
   apply(umask, process, [0o022]);
 }
 
+const WARM_UP = [
+  `class Pair { constructor(one, other) { this.one = one; this.other = other; } }
+   var kelly = (p, b = 2) => p - (1 - p) / b;
+   const rows = [1, 3, 5].map((n) => kelly(n / 10)).filter((row) => row < 1);
+   console.log(rows[0].toFixed(4), new Pair(1, 'two'), rows);
+   ({ total: rows.reduce((sum, row) => sum + row, 0), text: rows.join('-'), rows, known: new Map([[1, { a: true }]]) })`,
+  'null.x',
+  '(function () { return [1, 2].length; })()',
+];
+
+/** Code pages, caches and what is set up lazily cost a first run a hundred times what it takes later: these are first, unseen. */
+function warmUp() {
+  // Where a run cannot be answered before the event loop has turned, there is none to be had here.
+  if (tick === undefined) return;
+  nowhere = openSync('/dev/null', 'w');
+  for (const code of [...WARM_UP, ...WARM_UP]) {
+    if (start({ run: 0, code, stateless: true, timeout_ms: 1000 })) continue;
+    clearTimeout(run.deadline);
+    run = null;
+    ready = makeContext();
+    break;
+  }
+  closeSync(nowhere);
+  nowhere = null;
+}
+
 function beforeExit() {
   if (run === null) leave();
   finish();
@@ -705,4 +734,5 @@ base = {
   descriptor: nextDescriptor(),
 };
 ready = makeContext();
+warmUp();
 loop();
