@@ -1,6 +1,7 @@
 //! The embedded JavaScript engine as a worker.
 
 mod globals;
+mod image;
 mod inspect;
 mod json;
 mod output;
@@ -24,10 +25,6 @@ const WARM_UP: (u64, u64) = (1_000, 65_536);
 /// Touches what most code touches: the parser, closures, strings, arrays, printing, JSON, exceptions, jobs.
 const WARM_UP_CODE: &str = "const f = (x) => { console.log('w', x, [1, 2], { a: 1 }); try { null.x } catch (e) { String(e) } \
     return JSON.parse(JSON.stringify({ x })).x + `${[3, 1].map((y) => y * 2).sort()}`.length + Math.sqrt(2); }; f(1); ({ v: f(2) })";
-
-/// Touches the same in a realm that is to be used, and changes nothing that code could find.
-const TOUCH_CODE: &str = "(() => { const f = (x) => [x, { a: x }]; try { null.x } catch (e) { String(e) } \
-    return { t: JSON.stringify(f(1)) + `${[3, 1].map((y) => y * 2).sort()}`, v: Math.sqrt(2), f: f(0.5) }; })()";
 
 thread_local! {
     /// Made by [`prewarm`], inherited by forked processes.
@@ -63,15 +60,15 @@ pub(crate) fn serve(socket: OwnedFd) {
     }
     let mut channel = Channel::new(socket);
     let mut ready = WARM.take();
-    // Memory that was inherited is copied when it is first written to. While nobody waits, an expression that leaves no trace in
-    // the realm takes that upon itself.
-    if let Some(realm) = ready.as_ref().filter(|_| !channel.has_input()) {
-        drop(catch_unwind(AssertUnwindSafe(|| realm.run(&warm_up(TOUCH_CODE)))));
+    // Memory that was inherited is copied when it is first written to. While nobody waits, a run that is undone takes that upon itself.
+    if let Some(realm) = ready.as_mut().filter(|_| !channel.has_input()) {
+        drop(catch_unwind(AssertUnwindSafe(|| realm.run(&warm_up(WARM_UP_CODE)))));
+        realm.renew();
     }
     while let Ok(Some(message)) = channel.receive() {
         let Ok(request) = serde_json::from_slice::<WorkerRequest>(&message) else { return };
         drop(message);
-        let Some(realm) = ready.take().or_else(|| Realm::new().ok()) else { return };
+        let Some(mut realm) = ready.take().or_else(|| Realm::new().ok()) else { return };
         let run = catch_unwind(AssertUnwindSafe(|| realm.run(&request)));
         let defect = run.is_err();
         let outcome = run.unwrap_or_else(|_| Outcome {
@@ -94,12 +91,10 @@ pub(crate) fn serve(socket: OwnedFd) {
             return;
         }
         if request.stateless {
-            drop(realm);
-            // Made now, while nobody waits.
-            ready = Realm::new().ok();
-        } else {
-            ready = Some(realm);
+            // Now, while nobody waits.
+            realm.renew();
         }
+        ready = Some(realm);
     }
 }
 

@@ -399,6 +399,39 @@ fn stateless_runs_share_nothing() {
 }
 
 #[test]
+fn what_a_run_destroys_is_there_in_the_next() {
+    let mut worker = Worker::javascript();
+    let everything = "JSON.stringify(Object.getOwnPropertyNames(globalThis).sort().map((name) => [name, typeof globalThis[name]]))";
+    let uses = "console.count(); setTimeout(() => console.log('timer'), 1); new TextDecoder().decode(new TextEncoder().encode('é')) + \
+        structuredClone([e2b.env.PATH !== '', crypto.randomUUID().length, btoa('a')]) + setTimeout(() => {}, 0)";
+    let fresh = worker.code(everything).result;
+    let used = worker.code(uses);
+    assert_eq!(used.stdout, "default: 1\ntimer\n");
+    for destroyed in [
+        "for (const name of Object.getOwnPropertyNames(globalThis)) delete globalThis[name]",
+        "for (const one of [console, e2b, crypto, TextEncoder.prototype, TextDecoder.prototype]) \
+            for (const name of Reflect.ownKeys(one)) { try { delete one[name] } catch {} }",
+        "Object.setPrototypeOf(console, null); Object.freeze(e2b); Object.defineProperty(e2b, 'x', { value: 1 })",
+        "const heap = []; for (let i = 0; i < 20000; i++) heap.push({ i, self: heap }); console.label = heap; console.group(); console.time()",
+        "for (const set of [setTimeout, setInterval, setImmediate]) delete set.name; setTimeout = setInterval = console = e2b = null",
+        "new SharedArrayBuffer(1 << 20); new ArrayBuffer(1 << 22).transfer(1 << 23); 'x'.repeat(1 << 22) + 'y'",
+        "class Held extends Map {}; globalThis.held = new Held([[{}, new WeakRef({})]]); for (let i = 0; i < 99; i++) Symbol.for('s' + i)",
+        "function* g() { yield 1; yield 2 }; const it = g(); it.next(); const p = new Promise(() => {}); p.then(() => it); throw p",
+    ] {
+        for _ in 0..20 {
+            worker.code(destroyed);
+        }
+        assert_eq!(worker.code(everything).result, fresh, "{destroyed}");
+        let again = worker.code(uses);
+        assert_eq!(
+            (again.result, again.stdout, again.error.is_none()),
+            (used.result.clone(), used.stdout.clone(), true),
+            "{destroyed}"
+        );
+    }
+}
+
+#[test]
 fn a_context_keeps_its_state() {
     let mut worker = Worker::javascript();
     worker.stateful("var a = 1; let b = 2; const c = { n: 3 }; function f() { return a + b + c.n }");

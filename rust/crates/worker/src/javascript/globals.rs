@@ -1,5 +1,6 @@
 //! What a realm has beside the language: console, timers, text coding, random numbers, and files as `e2b`.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -8,6 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rquickjs::function::{Opt, Rest};
+use rquickjs::object::Filter;
 use rquickjs::prelude::Func;
 use rquickjs::{Ctx, Exception, Function, Object, Persistent, TypedArray, Value, qjs};
 
@@ -30,6 +32,8 @@ const MAX_DELAY_MS: f64 = 2_147_483_647.0;
 /// When memory is short.
 pub(super) fn define<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result<()> {
     let globals = ctx.globals();
+    let names = || globals.own_keys::<String>(Filter::new().string()).flatten();
+    let language: HashSet<String> = names().collect();
     console(ctx, state)?;
     timers(ctx, state)?;
     random(ctx)?;
@@ -53,7 +57,10 @@ pub(super) fn define<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result
     )?;
     native.set("decode", Func::from(decode))?;
     let prelude = prelude(ctx)?.into_function().ok_or(rquickjs::Error::Unknown)?;
-    prelude.call::<_, ()>((native,))
+    let added: Vec<String> = names().filter(|name| !language.contains(name)).collect();
+    let held = prelude.call::<_, Value<'js>>((native, added))?;
+    state.hold(ctx, held);
+    Ok(())
 }
 
 thread_local! {

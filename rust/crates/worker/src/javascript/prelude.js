@@ -1,6 +1,7 @@
 // Defines what is easier said in JavaScript than in Rust. Called with an object of native functions; what it needs of the
-// language is taken at once, so that a script that replaces it later changes nothing here.
-(function (native) {
+// language is taken at once, so that a script that replaces it later changes nothing here. Answers everything that is reached by the
+// given names of globals, so that it can be held: a function written in Rust must not be destroyed that is part of an image.
+(function (native, names) {
   'use strict';
   const { encode, decode } = native;
   const define = (name, value) =>
@@ -84,4 +85,19 @@
     return copy;
   }
   define('structuredClone', function structuredClone(value) { return clone(value, new Map()); });
+
+  const held = new Set([native]);
+  const hold = (value) => {
+    if (typeof value === 'function' || (typeof value === 'object' && value !== null)) held.add(value);
+  };
+  for (const name of names) hold(globalThis[name]);
+  for (const one of held) {
+    for (const key of Reflect.ownKeys(one)) {
+      const { value, get, set } = Object.getOwnPropertyDescriptor(one, key);
+      hold(value);
+      hold(get);
+      hold(set);
+    }
+  }
+  return [...held];
 })

@@ -11,6 +11,7 @@ use rquickjs::function::This;
 use rquickjs::promise::PromiseState;
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Promise, Runtime, Value, qjs};
 
+use super::image::Image;
 use super::output::{Displayed, MAX_JSON, Output};
 use super::{globals, inspect, json, text};
 
@@ -22,6 +23,8 @@ const MAX_ERROR_JSON: usize = 1024 * 1024;
 const MAX_RESULT_JSON: usize = 12 * 1024 * 1024;
 /// Name of the code in stacks.
 const FILE_NAME: &CStr = c"code.js";
+/// Bytes at which garbage is collected for the first time: a fresh realm has a quarter.
+const FIRST_COLLECTION: usize = 1024 * 1024;
 /// Jobs between two looks at the clock.
 const JOBS_PER_LOOK: u32 = 64;
 /// Most members of a collection that are looked at for showing it.
@@ -71,6 +74,8 @@ pub(super) struct State {
     /// Rejected promises that nothing handles, with their reasons.
     rejections: RefCell<Vec<(Persistent<Value<'static>>, Persistent<Value<'static>>)>>,
     intrinsics: RefCell<Option<Rc<Intrinsics>>>,
+    /// What must not be destroyed, whatever code does.
+    held: RefCell<Option<Persistent<Value<'static>>>>,
     deadline: Cell<Option<Instant>>,
     timed_out: Cell<bool>,
     /// Of `console.group`.
@@ -96,6 +101,12 @@ impl State {
     fn release(&self) {
         self.release_run();
         self.intrinsics.borrow_mut().take();
+        self.held.borrow_mut().take();
+    }
+
+    /// Keeps a value as long as the realm.
+    pub(super) fn hold<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) {
+        *self.held.borrow_mut() = Some(Persistent::save(ctx, value));
     }
 
     /// True from the deadline on.
@@ -263,6 +274,7 @@ pub(super) struct Realm {
     context: Context,
     runtime: Runtime,
     state: Rc<State>,
+    image: Image,
 }
 
 impl Drop for Realm {
@@ -276,8 +288,10 @@ impl Realm {
     /// # Errors
     /// When memory is short.
     pub(super) fn new() -> rquickjs::Result<Realm> {
-        let runtime = Runtime::new()?;
+        let mut image = Image::new().ok_or(rquickjs::Error::Allocation)?;
+        let runtime = Runtime::new_with_alloc(image.clone())?;
         runtime.set_max_stack_size(STACK_BYTES);
+        runtime.set_gc_threshold(FIRST_COLLECTION);
         let context = Context::full(&runtime)?;
         let state = Rc::new(State::default());
         context.with(|ctx| -> rquickjs::Result<()> {
@@ -298,7 +312,19 @@ impl Realm {
                 }
             },
         )));
-        Ok(Realm { context, runtime, state })
+        image.take();
+        Ok(Realm { context, runtime, state, image })
+    }
+
+    /// Makes it as fresh as a new one. Not after a run that was torn out of the middle of its work.
+    pub(super) fn renew(&mut self) {
+        self.state.release_run();
+        self.state.last_timer.set(0);
+        self.state.counters.borrow_mut().clear();
+        self.state.clocks.borrow_mut().clear();
+        // SAFETY: no code runs, and what runs have left outside (timers, rejections) is released. Of what was in the image nothing
+        // was destroyed that has a destructor here, the functions written in Rust: all of it is held.
+        unsafe { self.image.restore() };
     }
 
     /// Runs code, then what it has queued, until nothing is left to do or the time is over.
