@@ -42,7 +42,7 @@ final class BoundaryRun {
         OptionsBuilder options = new OptionsBuilder();
         names.forEach(name -> options.include(Boundary.class.getName() + "." + name + "$"));
         options.forks(1).verbosity(VerboseMode.SILENT).shouldFailOnError(true)
-                .warmupIterations(Math.max(2, effort.boundaryIterations() / 2)).warmupTime(TimeValue.milliseconds(effort.boundaryMillis()))
+                .warmupIterations(effort.boundaryIterations() + 1).warmupTime(TimeValue.milliseconds(effort.boundaryMillis()))
                 .measurementIterations(effort.boundaryIterations()).measurementTime(TimeValue.milliseconds(effort.boundaryMillis()));
         Collection<RunResult> answers = new Runner(options.build()).run();
         for (RunResult answer : answers) {
