@@ -41,6 +41,15 @@ impl MemoryWatch {
         Self { watched, next: Instant::now() }
     }
 
+    /// The first execution starts: the next look comes no sooner than if one had just been made.
+    pub(crate) fn begin(&mut self) {
+        let between = match self.watched {
+            Watched::Answers(_) => BETWEEN_ANSWERS,
+            Watched::Everything(_) | Watched::Processes(_) => BETWEEN.0,
+        };
+        self.next = self.next.max(Instant::now() + Duration::from_millis(between));
+    }
+
     /// Looks, and plans the next look. The child of process 1 whose tree takes most, when all of them together take too much.
     pub(crate) fn look(&mut self, processes: &mut Processes) -> Option<i32> {
         let limit = match self.watched {

@@ -216,7 +216,7 @@ struct Server {
     children: bool,
     /// The last look at processes of which none was stopped for it.
     seen: Snapshot,
-    buffer: Vec<u8>,
+    buffer: &'static mut [u8],
 }
 
 /// Serves the control socket until it closes.
@@ -256,8 +256,9 @@ impl Server {
             // It is one of the three itself, and stays.
             std::mem::forget(null);
         }
-        let mut processes = Processes::open()?;
-        let seen = processes.snapshot();
+        let processes = Processes::open()?;
+        // Nobody else is there yet.
+        let seen = processes.nothing();
         Ok(Self {
             control,
             signals: sys::child_signals()?,
@@ -275,7 +276,7 @@ impl Server {
             escape: None,
             children: false,
             seen,
-            buffer: vec![0; socket::MAX_DATAGRAM],
+            buffer: sys::zeroed(socket::MAX_DATAGRAM)?,
         })
     }
 
@@ -369,7 +370,7 @@ impl Server {
     // Requests
 
     fn request(&mut self) {
-        match socket::recv_bytes(&self.control, &mut self.buffer) {
+        match socket::recv_bytes(&self.control, self.buffer) {
             // The library and the supervisor are gone, and with process 1 goes the sandbox.
             Ok((0, _)) => sys::exit(0),
             Ok((length, fds)) => match socket::decode(&self.buffer[..length]) {
@@ -508,6 +509,9 @@ impl Server {
             }
             Err(error) => return refuse(Some(&channel), "fork", sys::errno(&error)),
         };
+        if let (true, Some(memory)) = (self.executions.is_empty(), &mut self.memory) {
+            memory.begin();
+        }
         self.executions.push(Execution {
             top,
             top_lives: true,

@@ -268,6 +268,21 @@ unsafe fn install_raw(fd: RawFd, target: RawFd) -> bool {
     unsafe { libc::dup2(fd, target) >= 0 }
 }
 
+/// Zeroes of which each page takes memory only once it is written to; for good.
+///
+/// # Errors
+/// ENOMEM.
+pub(crate) fn zeroed(length: usize) -> io::Result<&'static mut [u8]> {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at a place that the kernel chooses, which nobody else knows and which is never given back.
+    unsafe {
+        match libc::mmap(ptr::null_mut(), length, access, kind, -1, 0) {
+            libc::MAP_FAILED => Err(io::Error::last_os_error()),
+            start => Ok(std::slice::from_raw_parts_mut(start.cast(), length)),
+        }
+    }
+}
+
 /// Takes over a descriptor in a fresh fork, whose other owner is on a stack to which that process never returns.
 pub(crate) fn take_over(fd: RawFd) -> OwnedFd {
     // SAFETY: called once for a descriptor, in a fresh fork in which nothing else uses or closes it.

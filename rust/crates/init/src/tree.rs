@@ -156,9 +156,14 @@ impl Processes {
         Ok(Self { directory, init, buffer: vec![MaybeUninit::uninit(); 16 * 1024].into_boxed_slice() })
     }
 
+    /// A look that found nothing.
+    pub(crate) fn nothing(&self) -> Snapshot {
+        Snapshot { processes: Vec::new(), vanished: false, init: self.init }
+    }
+
     /// Looks at all processes.
     pub(crate) fn snapshot(&mut self) -> Snapshot {
-        let mut snapshot = Snapshot { processes: Vec::new(), vanished: false, init: self.init };
+        let mut snapshot = self.nothing();
         if rustix::fs::seek(&self.directory, rustix::fs::SeekFrom::Start(0)).is_err() {
             snapshot.vanished = true;
             return snapshot;

@@ -1,5 +1,6 @@
 //! Datagram sockets that keep message boundaries and carry descriptors.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -74,11 +75,18 @@ pub fn send_bytes(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io
 /// # Errors
 /// As `recvmsg(2)`; `InvalidData` when the datagram was cut or does not decode.
 pub fn recv<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-    let mut bytes = vec![0; MAX_DATAGRAM];
-    match recv_bytes(socket, &mut bytes)? {
-        (0, _) => Ok(None),
-        (length, fds) => Ok(Some((decode(&bytes[..length])?, fds))),
+    thread_local! {
+        // Cleared once and not for every message: in a process that clones itself, and in each clone, every page that is written to is
+        // copied first.
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
+    BUFFER.with_borrow_mut(|bytes| {
+        bytes.resize(MAX_DATAGRAM, 0);
+        match recv_bytes(socket, bytes)? {
+            (0, _) => Ok(None),
+            (length, fds) => Ok(Some((decode(&bytes[..length])?, fds))),
+        }
+    })
 }
 
 /// Receives the bytes of one datagram and its descriptors (close-on-exec); length 0 at the end of the connection.

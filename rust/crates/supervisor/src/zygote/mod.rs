@@ -121,6 +121,7 @@ impl Zygote {
         self.keep_what_cloning_needs()?;
         sys::forget_children();
         sys::trim_heap();
+        sys::fill_heap();
         socket::send(socket, &ZygoteReply::Ready, &[]).at("send")
     }
 
