@@ -130,6 +130,8 @@ struct Supervisor {
     zygotes: BTreeMap<u64, Zygote>,
     next_zygote: u64,
     sandboxes: BTreeMap<u64, Sandbox>,
+    /// Those that may have a deadline: not the many that just run.
+    timed: BTreeSet<u64>,
     /// Sandboxes that ended because their memory was full.
     ended_of_memory: BTreeSet<u64>,
     checks: Checks,
@@ -150,6 +152,7 @@ impl Supervisor {
             zygotes: BTreeMap::new(),
             next_zygote: 0,
             sandboxes: BTreeMap::new(),
+            timed: BTreeSet::new(),
             ended_of_memory: BTreeSet::new(),
             checks: Checks::default(),
         })
@@ -278,19 +281,17 @@ impl Supervisor {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let sandboxes = self.sandboxes.values().filter_map(|sandbox| sandbox.deadline);
+        let sandboxes = self.timed.iter().filter_map(|number| self.sandboxes.get(number)?.deadline);
         let templates = self.templates.values().filter_map(TemplateState::deadline);
         sandboxes.chain(templates).min()
     }
 
     fn keep_time(&mut self) {
         let now = Instant::now();
-        let late: Vec<_> = self
-            .sandboxes
-            .iter()
-            .filter(|(_, sandbox)| sandbox.deadline.is_some_and(|deadline| deadline <= now))
-            .map(|(&number, _)| number)
-            .collect();
+        let deadline = |number: &u64| self.sandboxes.get(number).and_then(|sandbox| sandbox.deadline);
+        self.timed.retain(|number| deadline(number).is_some());
+        let is_late = |number: &u64| deadline(number).is_some_and(|deadline| deadline <= now);
+        let late: Vec<_> = self.timed.iter().copied().filter(is_late).collect();
         late.into_iter().for_each(|number| self.sandbox_is_late(number, now));
         let late: Vec<_> = self
             .templates

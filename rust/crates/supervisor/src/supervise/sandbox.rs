@@ -149,6 +149,7 @@ impl Supervisor {
 
     pub(super) fn begin(&mut self, number: u64, create: Create, control: OwnedFd, asker: Asker) {
         let template = create.template;
+        self.timed.insert(number);
         self.sandboxes.insert(
             number,
             Sandbox {
@@ -387,6 +388,7 @@ impl Supervisor {
         sandbox.deadline = None;
         if let Err(error) = sandbox.let_end() {
             sandbox.deadline = Some(Instant::now() + KILL_INTERVAL);
+            self.timed.insert(number);
             let refused = SupervisorReply::Failed(system("end sandbox", "pidfd_send_signal", error));
             for reply in sandbox.killers.drain(..) {
                 answer_to(&reply, &refused);
@@ -463,6 +465,7 @@ impl Supervisor {
         let empty = self.clear(&mut sandbox);
         if !empty && now < until {
             sandbox.deadline = Some(now + REMOVAL_INTERVAL);
+            self.timed.insert(number);
             self.sandboxes.insert(number, sandbox);
             return;
         }
@@ -471,6 +474,7 @@ impl Supervisor {
         }
         if empty && self.starts_again(&mut sandbox) {
             let template = sandbox.create.template;
+            self.timed.insert(number);
             self.sandboxes.insert(number, sandbox);
             self.enqueue(template, number);
             return;
