@@ -1,6 +1,6 @@
 //! The engine of one client: which sandboxes there are, how they come and go.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -73,6 +73,18 @@ pub(crate) struct Engine {
     orders: AtomicU64,
     closed: AtomicBool,
     posture: Mutex<Option<(Posture, Prepared<IsolationReport>)>>,
+}
+
+/// A sandbox that the supervisor was asked for. Dropped before it is received, it ends as soon as it is made.
+pub(crate) struct Ordered {
+    id: String,
+    number: u64,
+    template: BuiltinTemplate,
+    limits: SandboxLimits,
+    supervisor: Arc<Supervisor>,
+    control: OwnedFd,
+    reply: OwnedFd,
+    deadline: Instant,
 }
 
 /// The supervisor of the client.
@@ -370,6 +382,17 @@ impl Engine {
         limits: SandboxLimits,
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<Arc<Sandbox>> {
+        let ordered = self.order(template, limits, interrupt)?;
+        self.receive(ordered, interrupt)
+    }
+
+    /// Asks for a sandbox that nobody has yet, and does not wait for it.
+    pub(crate) fn order(
+        &self,
+        template: BuiltinTemplate,
+        limits: SandboxLimits,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<Ordered> {
         if interrupt.is_some_and(Interrupt::is_cancelled) {
             return Err(cancelled());
         }
@@ -391,8 +414,29 @@ impl Engine {
             },
             host_name: "e2bridge".to_owned(),
         });
-        let reply = supervisor.request(&request, &[far.as_fd()], supervisor::PATIENCE, interrupt);
-        drop(far);
+        let deadline = Instant::now() + supervisor::PATIENCE;
+        match supervisor.ask(&request, &[far.as_fd()], deadline, interrupt) {
+            Ok(reply) => Ok(Ordered { id, number, template, limits, supervisor, control, reply, deadline }),
+            Err(error) => Err(self.not_launched(&supervisor, error)),
+        }
+    }
+
+    /// Why a sandbox was not made, when that may be because supervisor or client have ended.
+    fn not_launched(&self, supervisor: &Arc<Supervisor>, error: Error) -> Error {
+        if supervisor.is_dead() {
+            self.supervisor_died(supervisor);
+        }
+        if self.is_closed() { closed() } else { error }
+    }
+
+    /// Waits for a sandbox that was asked for.
+    pub(crate) fn receive(
+        self: &Arc<Self>,
+        ordered: Ordered,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<Arc<Sandbox>> {
+        let Ordered { id, number, template, limits, supervisor, control, reply, deadline } = ordered;
+        let reply = supervisor.answer(&reply, deadline, interrupt);
         let created = match reply {
             Ok(SupervisorReply::Created(created)) => created,
             Ok(other) => return Err(unexpected("create", &other)),
@@ -403,10 +447,7 @@ impl Engine {
                     drop(control);
                     let _ = supervisor.ask_to_kill(number, CANCEL_PATIENCE);
                 }
-                if supervisor.is_dead() {
-                    self.supervisor_died(&supervisor);
-                }
-                return Err(if self.is_closed() { closed() } else { error });
+                return Err(self.not_launched(&supervisor, error));
             }
         };
         let (enough, isolation) = self.isolation(&created.posture);
@@ -517,6 +558,7 @@ impl Engine {
     pub(crate) fn set_timeout(&self, id: &str, timeout: u32) -> Result<String> {
         let sandbox = self.sandbox(id)?;
         let expires_at = sandbox.set_deadline(Instant::now(), timeout)?;
+        self.registry.reschedule(&sandbox);
         self.background.needed_by(sandbox.deadline());
         Ok(expires_at)
     }
@@ -604,26 +646,26 @@ impl Engine {
     /// background thread.
     pub(crate) fn expire(&self) -> Option<Instant> {
         let now = Instant::now();
-        let mut next = self.registry.forget(now);
-        for sandbox in self.registry.live() {
-            if sandbox.state() != SandboxState::Running {
-                continue;
-            }
-            let deadline = sandbox.deadline();
-            if deadline > now {
-                next = Some(next.map_or(deadline, |next| next.min(deadline)));
-                continue;
-            }
+        let forgotten = self.registry.forget(now);
+        let mut next = None;
+        while let Some((deadline, sandbox)) = self.registry.next_deadline(now) {
+            let Some(sandbox) = sandbox else {
+                next = Some(deadline);
+                break;
+            };
             if sandbox.mark_expired() {
                 self.finish(&sandbox);
+            } else if sandbox.state() == SandboxState::Running {
+                // It has got more time.
+                self.registry.reschedule(&sandbox);
             }
         }
-        next
+        [forgotten, next].into_iter().flatten().min()
     }
 
     /// Ends a sandbox whose control socket has closed. Called by the background thread.
     pub(crate) fn hung_up(&self, number: u64) {
-        let found = self.registry.live().into_iter().find(|sandbox| sandbox.number == number);
+        let found = self.registry.numbered(number);
         let Some(sandbox) = found.or_else(|| self.pools.remove(number)) else { return };
         if sandbox.supervisor.is_dead() {
             self.supervisor_died(&sandbox.supervisor);

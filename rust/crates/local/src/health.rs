@@ -127,6 +127,7 @@ fn pools(engine: &Engine) -> Map<String, Value> {
             "hits": report.hits,
             "misses": report.misses,
             "last_fill_ms": report.last_fill.map(milliseconds),
+            "median_fill_ms": report.median_fill.map(milliseconds),
             "last_error": report.last_error.as_ref().map(Error::message),
         });
         (template.name().to_owned(), object)

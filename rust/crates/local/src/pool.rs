@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use e2bridge_core::Error;
 use e2bridge_core::document::SandboxState;
 use e2bridge_core::request::BuiltinTemplate;
+use e2bridge_core::{Error, Result};
 
 use crate::Config;
 use crate::engine::{Engine, prestart};
@@ -18,9 +18,13 @@ use crate::supervisor::Supervisor;
 const BASE: u32 = 4;
 /// Ready sandboxes of `python` and `node`: each holds a started interpreter.
 const INTERPRETER: u32 = 1;
-/// A sandbox is made for the pool only so long after one was taken, unless many are missing: what the taker does first, and
+/// Sandboxes are made for the pool only so long after one was taken, unless half of them are missing: what the taker does first, and
 /// perhaps the end of the sandbox, does not wait behind it.
 const QUIET: Duration = Duration::from_millis(3);
+/// Most sandboxes that are made for a pool at once.
+const AT_ONCE: usize = 4;
+/// Of so many the times that they took to be made are remembered.
+const MOST_TIMES: usize = 64;
 /// After a failure to fill: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
@@ -38,7 +42,8 @@ struct Pool {
     pause: Duration,
     hits: u64,
     misses: u64,
-    last_fill: Option<Duration>,
+    /// How long the last ones took to be made, the latest at the end.
+    fills: VecDeque<Duration>,
     last_error: Option<Error>,
 }
 
@@ -57,6 +62,8 @@ pub(crate) struct PoolReport {
     pub(crate) misses: u64,
     /// How long the last one took to be made.
     pub(crate) last_fill: Option<Duration>,
+    /// The median of the last 64.
+    pub(crate) median_fill: Option<Duration>,
     /// Why the last one could not be made, when it could not.
     pub(crate) last_error: Option<Error>,
 }
@@ -67,9 +74,35 @@ impl Pool {
         if !self.active || self.ready.len() >= self.target {
             return None;
         }
-        let empty = self.ready.is_empty() && self.target > 1;
-        let quiet = if empty { self.last_taken } else { self.last_taken + QUIET };
+        let many = self.ready.len() * 2 <= self.target && self.target > 1;
+        let quiet = if many { self.last_taken } else { self.last_taken + QUIET };
         Some(quiet.max(self.not_before))
+    }
+
+    /// Takes in what was made for it, or why it was not.
+    fn keep(&mut self, made: Result<Arc<Sandbox>>, took: Duration) {
+        match made {
+            Ok(sandbox) => {
+                if self.fills.len() == MOST_TIMES {
+                    self.fills.pop_front();
+                }
+                self.fills.push_back(took);
+                self.last_error = None;
+                self.pause = PAUSE.0;
+                self.ready.push_back(sandbox);
+            }
+            Err(error) => {
+                self.not_before = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(PAUSE.1);
+                self.last_error = Some(error);
+            }
+        }
+    }
+
+    fn median_fill(&self) -> Option<Duration> {
+        let mut fills: Vec<_> = self.fills.iter().copied().collect();
+        fills.sort_unstable();
+        fills.get(fills.len() / 2).copied()
     }
 }
 
@@ -85,7 +118,7 @@ impl Pools {
                 pause: PAUSE.0,
                 hits: 0,
                 misses: 0,
-                last_fill: None,
+                fills: VecDeque::new(),
                 last_error: None,
             })
         };
@@ -138,37 +171,30 @@ impl Pools {
         self.pool(template).due()
     }
 
-    /// Makes one sandbox for each pool that is due; answers when to come again. Called by the background thread.
+    /// Makes what is missing in each pool that is due, some at once; answers when to come again. Called by the background thread.
     pub(crate) fn fill(&self, engine: &Arc<Engine>) -> Option<Instant> {
-        let mut again: Option<Instant> = None;
         for template in BuiltinTemplate::ALL {
-            let Some(due) = self.due(template) else { continue };
-            if due > Instant::now() {
-                again = Some(again.map_or(due, |at| at.min(due)));
-                continue;
-            }
-            let began = Instant::now();
-            let made = engine
-                .launch(template, engine.default_limits(template), None)
-                .inspect(|sandbox| prestart(sandbox));
-            let mut pool = self.pool(template);
-            match made {
-                Ok(sandbox) => {
-                    pool.last_fill = Some(began.elapsed());
-                    pool.last_error = None;
-                    pool.pause = PAUSE.0;
-                    pool.ready.push_back(sandbox);
-                    again = Some(began);
-                }
-                Err(error) => {
-                    pool.not_before = Instant::now() + pool.pause;
-                    pool.pause = (pool.pause * 2).min(PAUSE.1);
-                    pool.last_error = Some(error);
-                    again = Some(again.map_or(pool.not_before, |at| at.min(pool.not_before)));
-                }
+            if self.due(template).is_some_and(|due| due <= Instant::now()) {
+                self.fill_one(engine, template);
             }
         }
-        again
+        BuiltinTemplate::ALL.into_iter().filter_map(|template| self.due(template)).min()
+    }
+
+    fn fill_one(&self, engine: &Arc<Engine>, template: BuiltinTemplate) {
+        let missing = {
+            let pool = self.pool(template);
+            pool.target.saturating_sub(pool.ready.len()).min(AT_ONCE)
+        };
+        let order = |_| (Instant::now(), engine.order(template, engine.default_limits(template), None));
+        // All of them are asked for before the first is waited for.
+        let ordered: Vec<_> = (0..missing).map(order).collect();
+        for (began, ordered) in ordered {
+            let made = ordered
+                .and_then(|ordered| engine.receive(ordered, None))
+                .inspect(|sandbox| prestart(sandbox));
+            self.pool(template).keep(made, began.elapsed());
+        }
     }
 
     /// Takes out the one of that number.
@@ -211,7 +237,8 @@ impl Pools {
             active: pool.active,
             hits: pool.hits,
             misses: pool.misses,
-            last_fill: pool.last_fill,
+            last_fill: pool.fills.back().copied(),
+            median_fill: pool.median_fill(),
             last_error: pool.last_error.clone(),
         }
     }

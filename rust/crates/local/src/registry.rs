@@ -1,6 +1,6 @@
 //! Which sandboxes a client has: those that live, and what is remembered of those that have ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,10 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Tables {
     live: HashMap<String, Arc<Sandbox>>,
+    /// The same by their numbers at the supervisor, each with its place in `deadlines`.
+    numbers: HashMap<u64, (Arc<Sandbox>, Option<Instant>)>,
+    /// Deadlines of those that are not being ended, the next one first.
+    deadlines: BTreeSet<(Instant, u64)>,
     ended: HashMap<String, Ended>,
     /// Ids of `ended`, the one that ended first in front.
     order: VecDeque<String>,
@@ -69,7 +73,38 @@ impl Registry {
             return Err(closed());
         }
         tables.live.insert(sandbox.id.clone(), Arc::clone(sandbox));
+        tables.numbers.insert(sandbox.number, (Arc::clone(sandbox), None));
+        tables.schedule(sandbox);
         Ok(())
+    }
+
+    /// The live one of that number at the supervisor.
+    pub(crate) fn numbered(&self, number: u64) -> Option<Arc<Sandbox>> {
+        self.read().numbers.get(&number).map(|(sandbox, _)| Arc::clone(sandbox))
+    }
+
+    /// Takes note of a deadline that was changed.
+    pub(crate) fn reschedule(&self, sandbox: &Sandbox) {
+        self.write().schedule(sandbox);
+    }
+
+    /// The next deadline. One that has passed at `now` is answered with its sandbox, and only once.
+    pub(crate) fn next_deadline(&self, now: Instant) -> Option<(Instant, Option<Arc<Sandbox>>)> {
+        let first = self.read().deadlines.first().map(|(deadline, _)| *deadline)?;
+        if first > now {
+            return Some((first, None));
+        }
+        let mut tables = self.write();
+        let (deadline, number) = tables.deadlines.pop_first()?;
+        let (sandbox, planned) = tables.numbers.get_mut(&number)?;
+        *planned = None;
+        let sandbox = Arc::clone(sandbox);
+        if deadline > now {
+            // Another one came first meanwhile.
+            tables.schedule(&sandbox);
+            return Some((deadline, None));
+        }
+        Some((deadline, Some(sandbox)))
     }
 
     /// What `id` stands for.
@@ -111,7 +146,7 @@ impl Registry {
         let dropped = {
             let mut tables = self.write();
             let id = status.sandbox_id.clone();
-            let lived = tables.live.remove(&id);
+            let lived = tables.live.remove(&id).inspect(|sandbox| tables.forget_number(sandbox.number));
             tables.ended.insert(id.clone(), Ended { at, order, status });
             tables.order.push_back(id);
             (lived, tables.forget(at))
@@ -139,11 +174,30 @@ impl Registry {
         tables.closed = true;
         tables.ended.clear();
         tables.order.clear();
+        tables.numbers.clear();
+        tables.deadlines.clear();
         tables.live.drain().map(|(_, sandbox)| sandbox).collect()
     }
 }
 
 impl Tables {
+    /// Puts a live one where its deadline says.
+    fn schedule(&mut self, sandbox: &Sandbox) {
+        if let Some((_, planned)) = self.numbers.get_mut(&sandbox.number) {
+            let deadline = sandbox.deadline();
+            if let Some(before) = planned.replace(deadline) {
+                self.deadlines.remove(&(before, sandbox.number));
+            }
+            self.deadlines.insert((deadline, sandbox.number));
+        }
+    }
+
+    fn forget_number(&mut self, number: u64) {
+        if let Some((_, Some(planned))) = self.numbers.remove(&number) {
+            self.deadlines.remove(&(planned, number));
+        }
+    }
+
     /// Takes out what is remembered beyond number or age.
     fn forget(&mut self, now: Instant) -> Vec<Ended> {
         let mut forgotten = Vec::new();

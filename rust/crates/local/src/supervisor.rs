@@ -144,6 +144,21 @@ impl Supervisor {
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<SupervisorReply> {
         let deadline = Instant::now() + patience;
+        let reply = self.ask(request, far, deadline, interrupt)?;
+        self.answer(&reply, deadline, interrupt)
+    }
+
+    /// Asks, with `far` going along, and does not wait for the reply: [`Supervisor::answer`] does, at the socket that is returned.
+    ///
+    /// # Errors
+    /// As [`Supervisor::request`].
+    pub(crate) fn ask(
+        &self,
+        request: &SupervisorRequest,
+        far: &[BorrowedFd<'_>],
+        deadline: Instant,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<OwnedFd> {
         let (reply, reply_far) =
             socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
         let bytes = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
@@ -169,9 +184,22 @@ impl Supervisor {
             }
         }
         drop(reply_far);
+        Ok(reply)
+    }
+
+    /// Waits for the reply to what was asked.
+    ///
+    /// # Errors
+    /// As [`Supervisor::request`].
+    pub(crate) fn answer(
+        &self,
+        reply: &OwnedFd,
+        deadline: Instant,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<SupervisorReply> {
         self.wait(reply.as_fd(), PollFlags::IN, deadline, interrupt)?;
         let mut buffer = [0; MAX_REPLY];
-        match socket::recv_bytes(&reply, &mut buffer) {
+        match socket::recv_bytes(reply, &mut buffer) {
             Ok((0, _)) | Err(_) => Err(self.died()),
             Ok((length, _)) => match socket::decode(&buffer[..length]) {
                 Ok(SupervisorReply::Failed(failure)) => Err(failed(failure)),

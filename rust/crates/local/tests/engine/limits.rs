@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use e2bridge_core::request::{CreateSandbox, ExecuteProcess};
+use e2bridge_core::request::{CreateSandbox, ExecuteProcess, StatusFilter};
 use e2bridge_core::{Backend, CancelToken, Code};
 use e2bridge_local::LocalBackend;
 
-use crate::harness::{create, open, open_without_pools, sh, try_sh};
+use crate::harness::{create, open, open_without_pools, request, sh, try_sh};
 
 fn create_with(engine: &LocalBackend, memory_mb: i64, cpus: i64) -> String {
     let request = CreateSandbox::new("limited", None, None, Some(memory_mb), Some(cpus)).unwrap();
@@ -195,4 +195,31 @@ fn without_descriptors_calls_fail_and_the_engine_lives() {
     assert!(refused > 0);
     assert_eq!(sh(&engine, &id, "echo on").stdout, "on\n");
     assert_eq!(engine.live_sandboxes(), 1);
+}
+
+#[test]
+fn many_sandboxes_meet_the_limit_of_the_host_with_an_error() {
+    let Some(engine) = open_without_pools() else { return };
+    let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let open = u64::try_from(std::fs::read_dir("/proc/self/fd").unwrap().count()).unwrap();
+    let low = rustix::process::Rlimit { current: Some(open + 60), ..before };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
+    let mut ids = Vec::new();
+    let error = loop {
+        match engine.create_sandbox(&request("many"), &CancelToken::new()) {
+            Ok(created) => ids.push(created.sandbox_id),
+            Err(error) => break error,
+        }
+    };
+    // What there is still works, and ends.
+    let found = (
+        error.code(),
+        ids.len(),
+        engine.list_sandboxes(StatusFilter::parse(None).unwrap()).unwrap().total_count,
+    );
+    let ended: Vec<_> = ids.iter().map(|id| engine.terminate_sandbox(id, true).is_ok()).collect();
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, before).unwrap();
+    assert_eq!(found.0, Code::LimitExceeded, "{error}");
+    assert!(found.1 >= 10 && found.1 == found.2 && !ended.contains(&false), "{found:?} {ended:?}");
+    create(&engine);
 }

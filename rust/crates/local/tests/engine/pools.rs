@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use e2bridge_core::Backend;
 use e2bridge_core::CancelToken;
-use e2bridge_core::request::CreateSandbox;
+use e2bridge_core::request::{CreateSandbox, RunCode};
 use e2bridge_local::{Config, LocalBackend};
 use serde_json::Value;
 
-use crate::harness::{create, eventually, open, open_with, sh, state};
+use crate::harness::{create, eventually, open, open_with, sh, state, without_pools};
 
 fn pool(engine: &LocalBackend, key: &str) -> Value {
     engine.monitor_health(false).unwrap().pools["base"][key].clone()
@@ -54,4 +54,98 @@ fn a_pool_of_none_is_never_filled() {
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(pool(&engine, "ready"), 0);
     assert_eq!(state(&engine, &sandbox.sandbox_id).word(), "running");
+}
+
+/// Pooled and cold, one each, from two engines; the first one only once its pool is full.
+fn with_both(check: impl Fn(&LocalBackend, [&str; 2], &LocalBackend)) {
+    let Some(pooled) = open() else { return };
+    let cold = LocalBackend::open(without_pools()).unwrap();
+    eventually(Duration::from_secs(10), "the pool is full", || pool(&pooled, "ready") == 4);
+    let ids = [create(&pooled).sandbox_id, create(&cold).sandbox_id];
+    check(&pooled, [&ids[0], &ids[1]], &cold);
+    cold.close();
+}
+
+#[test]
+fn what_comes_from_the_pool_is_as_confined_as_what_does_not() {
+    with_both(|pooled, [one, other], cold| {
+        let look = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|CoreDump)' /proc/self/status; ulimit -a; hostname; pwd; umask; \
+            cut -d' ' -f4- /proc/self/mountinfo | sed 's/ master:[0-9]*//; s/[ug]id=[0-9]*//g'; cat /proc/self/uid_map /proc/sys/user/max_* /proc/1/comm; \
+            ls -lAR --time-style=+ /home /data /opt /srv /var/tmp /tmp /usr/local; env | grep -v E2B_SANDBOX_ID | sort";
+        let seen = [(pooled, one), (cold, other)].map(|(engine, id)| {
+            let output = sh(engine, id, look);
+            assert!(output.stdout.len() > 1_000, "{}", output.stderr);
+            // Each sandbox has a user id of its own outside, which its maps and mounts show.
+            output
+                .stdout
+                .lines()
+                .filter(|line| line.split_whitespace().count() != 3)
+                .collect::<Vec<_>>()
+                .join("\n")
+        });
+        assert_eq!(seen[0], seen[1]);
+        let status = [(pooled, one), (cold, other)].map(|(engine, id)| engine.sandbox_status(id).unwrap());
+        assert_eq!(status[0].limits, status[1].limits);
+        let isolation = status.map(|status| serde_json::to_value(status.isolation).unwrap());
+        assert_eq!(isolation[0], isolation[1]);
+    });
+}
+
+#[test]
+fn no_two_sandboxes_share_an_id_or_their_randomness() {
+    let Some(engine) = open() else { return };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut new = |what: &str, value: String| assert!(seen.insert(value.clone()), "{what} twice: {value}");
+    let cold = Some(100);
+    for memory_mb in [None, cold].into_iter().cycle().take(40) {
+        let request = CreateSandbox::new("x", None, None, memory_mb, None).unwrap();
+        let id = engine.create_sandbox(&request, &CancelToken::new()).unwrap().sandbox_id;
+        new("id", id.clone());
+        let code = RunCode::new(&id, "javascript", "Math.random()", None, None).unwrap();
+        new("Math.random", engine.run_code(&code, &CancelToken::new()).unwrap().result.unwrap());
+        new("/dev/urandom", sh(&engine, &id, "head -c 16 /dev/urandom | od -An -tx1").stdout);
+        new("uuid", sh(&engine, &id, "cat /proc/sys/kernel/random/uuid").stdout);
+        engine.terminate_sandbox(&id, true).unwrap();
+    }
+    assert!(pool(&engine, "hits").as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_life_begins_at_the_hand_out() {
+    let Some(engine) = open() else { return };
+    eventually(Duration::from_secs(10), "the pool is full", || pool(&engine, "ready") == 4);
+    std::thread::sleep(Duration::from_millis(1_500));
+    let before = e2bridge_core::time::now();
+    let id = create(&engine).sandbox_id;
+    let status = engine.sandbox_status(&id).unwrap();
+    // All of them are of one form, so that they sort as they follow each other.
+    assert!(
+        status.started_at >= before && status.started_at <= e2bridge_core::time::now(),
+        "{}",
+        status.started_at
+    );
+    assert!(status.metrics.remaining_seconds > 299.0 && status.metrics.uptime_seconds < 1.0);
+}
+
+#[test]
+fn an_empty_pool_is_no_hindrance_and_fills_again() {
+    let Some(engine) = open_with(Config { pool_base: Some(2), ..Config::default() }) else { return };
+    eventually(Duration::from_secs(10), "the pool is full", || pool(&engine, "ready") == 2);
+    let number = |key: &str| pool(&engine, key).as_u64().unwrap();
+    let before = number("hits") + number("misses");
+    let ids: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| create(&engine).sandbox_id)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(number("hits") + number("misses"), before + 12);
+    assert!(number("misses") > 0);
+    for id in ids {
+        engine.terminate_sandbox(&id, true).unwrap();
+    }
+    eventually(Duration::from_secs(10), "the pool is full again", || pool(&engine, "ready") == 2);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!((number("ready"), number("target")), (2, 2), "and no more than that");
+    for key in ["last_fill_ms", "median_fill_ms"] {
+        assert!(pool(&engine, key).as_f64().unwrap() > 0.0, "{key}");
+    }
 }
