@@ -1,10 +1,10 @@
-//! Times of the engine's calls, without the boundary to Java: `cargo bench -p e2bridge-local`. Prints p50, p90 and p99 in
-//! microseconds; needs a host that can isolate.
+//! Times of the engine's calls, without the boundary to Java: `cargo bench -p e2bridge-local`, or, of whole lives alone, `... -- rates`.
+//! Prints p50, p90 and p99 in microseconds; needs a host that can isolate.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a program that prints what it measures")]
 
 use std::time::{Duration, Instant};
 
-use e2bridge_core::request::{CreateSandbox, ExecuteProcess, StatusFilter, WriteFile};
+use e2bridge_core::request::{CreateSandbox, ExecuteProcess, RunCode, StatusFilter, WriteFile};
 use e2bridge_core::{Backend, CancelToken};
 use e2bridge_local::{Config, LocalBackend};
 
@@ -21,6 +21,9 @@ const TINY: [u8; 129] = [
 
 fn main() {
     let pooled = LocalBackend::open(Config::default()).expect("an engine");
+    if std::env::args().any(|argument| argument == "rates") {
+        return rates(&pooled);
+    }
     let cold = LocalBackend::open(Config { pool_base: Some(0), ..Config::default() }).expect("an engine");
     let mut one = create(&cold);
     terminate(&cold, &one);
@@ -63,22 +66,72 @@ fn main() {
     report("create, from the pool, 5 ms apart", times.0);
     report("terminate, 5 ms apart", times.1);
 
+    rates(&pooled);
+}
+
+/// Whole lives, as many at a time.
+fn rates(pooled: &LocalBackend) {
     for threads in [1, 2, 4, 8] {
-        let began = Instant::now();
-        let each = 1_000 / threads;
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    for _ in 0..each {
-                        let id = create(&pooled);
-                        terminate(&pooled, &id);
-                    }
-                });
-            }
+        rate(&format!("create + terminate, {threads} threads"), threads, || {
+            let id = create(pooled);
+            terminate(pooled, &id);
         });
-        let rate = 1_000.0 / began.elapsed().as_secs_f64();
-        println!("{:<40} {rate:>9.0} per second", format!("create + terminate, {threads} threads"));
     }
+    for threads in [1, 2, 4, 8] {
+        rate(&format!("create + javascript + terminate, {threads} threads"), threads, || {
+            let id = create(pooled);
+            javascript(pooled, &id);
+            terminate(pooled, &id);
+        });
+    }
+}
+
+/// Cycles a second of several threads, and what each costs this process and everything below it.
+fn rate(name: &str, threads: usize, cycle: impl Fn() + Sync) {
+    const EACH: usize = 2_000;
+    let before = group_cpu();
+    let began = Instant::now();
+    let mut times = Vec::new();
+    std::thread::scope(|scope| {
+        let work = || {
+            let timed = |_| {
+                let began = Instant::now();
+                cycle();
+                began.elapsed()
+            };
+            (0..EACH / threads).map(timed).collect::<Vec<_>>()
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        times.extend(running.into_iter().flat_map(|thread| thread.join().expect("a thread")));
+    });
+    let (count, lasted) = (times.len() as f64, began.elapsed().as_secs_f64());
+    let spent = match (before, group_cpu()) {
+        (Some(before), Some(after)) => {
+            format!(", {:.0} us of processor each", (after - before) / 1e3 / count)
+        }
+        _ => String::new(),
+    };
+    report(name, times);
+    println!("{:<44} {:>9.0} per second{spent}", "", count / lasted);
+}
+
+/// Nanoseconds that this process's own group of cgroup v1 has used, which those of its sandboxes are below of. Work of the kernel's own
+/// threads is not in it.
+fn group_cpu() -> Option<f64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| {
+        let (names, path) = line.split_once(':')?.1.split_once(':')?;
+        names.split(',').any(|name| name == "cpuacct").then(|| path.to_owned())
+    })?;
+    let file = format!("/sys/fs/cgroup/cpuacct{path}/cpuacct.usage");
+    std::fs::read_to_string(file).ok()?.trim().parse().ok().filter(|_| path != "/")
+}
+
+fn javascript(engine: &LocalBackend, id: &str) {
+    let request =
+        RunCode::new(id, "javascript", "[1, 2, 3].map(x => x * x).join()", None, None).expect("a request");
+    let done = engine.run_code(&request, &CancelToken::new()).expect("run");
+    assert_eq!(done.result.as_deref(), Some("1,4,9"));
 }
 
 fn create(engine: &LocalBackend) -> String {
@@ -113,5 +166,5 @@ fn measure(name: &str, count: usize, mut work: impl FnMut()) {
 fn report(name: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6;
-    println!("{name:<40} p50 {:>9.1}  p90 {:>9.1}  p99 {:>9.1} us", at(50), at(90), at(99));
+    println!("{name:<44} p50 {:>9.1}  p90 {:>9.1}  p99 {:>9.1} us", at(50), at(90), at(99));
 }
