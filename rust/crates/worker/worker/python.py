@@ -83,7 +83,7 @@ _read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
 _setitimer, _REAL = signal.setitimer, signal.ITIMER_REAL
 _clock = time.monotonic
 _signal, _getsignal, _ALARM = signal.signal, signal.getsignal, signal.SIGALRM
-_fcntl, _DUP = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC
+_fcntl, _DUP, _GETFD = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD
 _getrlimit, _getpriority, _PROCESS = resource.getrlimit, os.getpriority, os.PRIO_PROCESS
 _is = operator.is_
 _scan = json.JSONDecoder().scan_once
@@ -447,6 +447,29 @@ def descriptors():
         return {str(one) for one in every if one not in closed}
 
 
+def is_open(number):
+    """True for the number of an open descriptor."""
+    try:
+        return _fcntl(number, _GETFD) >= 0
+    except OSError:
+        return False
+
+
+def close_others():
+    """Closes every descriptor that was not open at the start."""
+    if Base.by_range:
+        for first, end in Base.gaps:
+            os.closerange(first, end)
+        return
+    for number in descriptors() - Base.open:
+        try:
+            os.close(int(number))
+        except OSError:
+            pass
+
+
+# No descriptor has this number or a higher one.
+NONE_ABOVE = 1 << 30
 _listdir = os.listdir
 _poll = select.poll
 _CLOSED = select.POLLNVAL
@@ -479,7 +502,13 @@ class Base:
         # Copies of the standard streams, should the code put something else in their place.
         cls.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         cls.streams = [_dup(one) for one in (0, 1, 2)]
-        cls.open = {one for one in descriptors() if os.path.exists("/proc/self/fd/" + one)}
+        cls.open = {one for one in descriptors() if is_open(int(one))}
+        numbers = sorted(map(int, cls.open))
+        cls.gaps = [(low + 1, high) for low, high in zip([-1, *numbers], [*numbers, NONE_ABOVE]) if low + 1 < high]
+        # One system call a gap, where this interpreter was built for that; else one for each number.
+        began = _clock()
+        os.closerange(numbers[-1] + 1, numbers[-1] + 10_000)
+        cls.by_range = _clock() - began < 0.0001
 
 
 def _dup(number):
@@ -589,11 +618,7 @@ def clean_up():
         Base.environ.clear()
         Base.environ.update(Base.data)
         time.tzset()
-    for number in descriptors() - Base.open:
-        try:
-            os.close(int(number))
-        except OSError:
-            pass
+    close_others()
     os.chdir(Base.cwd)
     os.umask(0o022)
     for number, handler in Base.signals:
@@ -608,7 +633,7 @@ def clean_up():
     signal.pthread_sigmask(signal.SIG_SETMASK, Base.mask)
     random = sys.modules.get("random")
     if random is not None:
-        random.seed()
+        random.seed(int.from_bytes(os.urandom(32), "little"))
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
         numpy.seed()
