@@ -9,6 +9,7 @@ pub mod document;
 pub mod error;
 pub mod id;
 pub mod latency;
+pub mod output;
 pub mod prepared;
 pub mod request;
 pub mod time;

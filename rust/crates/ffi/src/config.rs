@@ -1,8 +1,10 @@
 //! The configuration of a client, parsed strictly: an unknown key or a wrong type is refused by name.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use e2bridge_core::request::{kind, member, parse_object, quote};
+use e2bridge_cloud::{Config as CloudConfig, Secret};
+use e2bridge_core::request::{BuiltinTemplate, kind, member, parse_object, quote};
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_local::{Config as LocalConfig, Isolation};
 use serde_json::{Map, Value};
@@ -14,7 +16,10 @@ const MAX_DISK_MB: u32 = 16 * 1024 * 1024;
 /// Chooses the backend when the configuration does not.
 const BACKEND_VARIABLE: &str = "E2B_BACKEND";
 
-const KEYS: [&str; 9] = [
+/// Longest time-out of a request, seconds.
+const MAX_REQUEST_SECONDS: u32 = 3_600;
+
+const KEYS: [&str; 19] = [
     "backend",
     "isolation",
     "data_directory",
@@ -24,6 +29,16 @@ const KEYS: [&str; 9] = [
     "pool_python",
     "pool_node",
     "disk_mb",
+    "api_key",
+    "access_token",
+    "domain",
+    "api_url",
+    "sandbox_url",
+    "ca_file",
+    "templates",
+    "connect_timeout",
+    "request_timeout",
+    "idle_timeout",
 ];
 
 /// Where the sandboxes of a client run.
@@ -42,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) backend: BackendKind,
     /// How, on this machine.
     pub(crate) local: LocalConfig,
+    /// How, at a cluster.
+    pub(crate) cloud: CloudConfig,
 }
 
 /// The configuration in `text` (absent: all defaults), the environment included.
@@ -93,12 +110,76 @@ fn parse_with(text: Option<&str>, variable: Option<&str>) -> Result<Config> {
             pool_node: number(&object, "pool_node", 0, MAX_POOL)?,
             disk_mb: number(&object, "disk_mb", 1, MAX_DISK_MB)?,
         },
+        cloud: cloud(&object)?,
     })
 }
 
-/// Why a client of the cloud cannot be opened.
-pub(crate) fn no_cloud() -> Error {
-    Error::new(Code::Unsupported, "the cloud backend is not in this build").about("config.backend")
+/// The keys of the cloud, which are checked on the local engine, too, and not used there.
+fn cloud(object: &Map<String, Value>) -> Result<CloudConfig> {
+    let text = |key: &str| -> Result<Option<String>> {
+        match string(object, key)? {
+            Some("") => Err(Error::invalid(&format!("config.{key}"), "must not be empty")),
+            other => Ok(other.map(str::to_owned)),
+        }
+    };
+    let time = |key: &str| number(object, key, 1, MAX_REQUEST_SECONDS);
+    Ok(CloudConfig {
+        api_key: text("api_key")?.map(Secret::new),
+        access_token: text("access_token")?.map(Secret::new),
+        domain: text("domain")?,
+        api_url: text("api_url")?,
+        sandbox_url: text("sandbox_url")?,
+        ca_file: path(object, "ca_file")?,
+        templates: templates(object)?,
+        connect_timeout: time("connect_timeout")?,
+        request_timeout: time("request_timeout")?,
+        idle_timeout: time("idle_timeout")?,
+    })
+}
+
+/// The cluster's names for built-in templates.
+fn templates(object: &Map<String, Value>) -> Result<BTreeMap<String, String>> {
+    let given = match present(object, "templates") {
+        None => return Ok(BTreeMap::new()),
+        Some(Value::Object(given)) => given,
+        Some(other) => {
+            return Err(Error::invalid(
+                "config.templates",
+                format!("must be an object, got {}", kind(other)),
+            ));
+        }
+    };
+    given
+        .iter()
+        .map(|(name, value)| {
+            let argument = member("config.templates", name);
+            if BuiltinTemplate::from_name(name).is_none() {
+                return Err(Error::invalid(&argument, "must be base, python or node"));
+            }
+            match value {
+                Value::String(text)
+                    if !text.is_empty()
+                        && text.len() <= 256
+                        && text.bytes().all(|b| b.is_ascii_graphic()) =>
+                {
+                    Ok((name.clone(), text.clone()))
+                }
+                Value::String(_) => {
+                    Err(Error::invalid(&argument, "must be the name or id of a template of the cluster"))
+                }
+                other => Err(Error::invalid(&argument, format!("must be a string, got {}", kind(other)))),
+            }
+        })
+        .collect()
+}
+
+/// Why a cluster has no host to check.
+pub(crate) fn no_host() -> Error {
+    Error::new(
+        Code::Unsupported,
+        "the cloud backend has no host to check: what isolates its sandboxes is the cluster's",
+    )
+    .about("config.backend")
 }
 
 /// The word for an isolation mode in documents.
@@ -172,7 +253,11 @@ mod tests {
 
     #[test]
     fn absent_empty_and_null_are_the_defaults() {
-        let default = Config { backend: BackendKind::Local, local: LocalConfig::default() };
+        let default = Config {
+            backend: BackendKind::Local,
+            local: LocalConfig::default(),
+            cloud: CloudConfig::default(),
+        };
         let nulls: Map<String, Value> = KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
         let nulls = Value::Object(nulls).to_string();
         for text in [None, Some("{}"), Some(nulls.as_str())] {
@@ -186,6 +271,8 @@ mod tests {
         let text = json!({
             "backend": "local", "isolation": "best_effort", "data_directory": "/d", "python": "/p", "node": "/n",
             "pool_base": 0, "pool_python": 1, "pool_node": 64, "disk_mb": 9,
+            "api_key": "k_secret", "access_token": "t_secret", "domain": "d", "api_url": "u", "sandbox_url": "s", "ca_file": "/c",
+            "templates": {"python": "mine"}, "connect_timeout": 1, "request_timeout": 2, "idle_timeout": 3600,
         });
         assert_eq!(text.as_object().unwrap().len(), KEYS.len());
         let config = parse_with(Some(&text.to_string()), Some("cloud")).unwrap();
@@ -203,8 +290,24 @@ mod tests {
                 disk_mb: Some(9),
             }
         );
+        assert_eq!(
+            config.cloud,
+            CloudConfig {
+                api_key: Some(Secret::new("k_secret")),
+                access_token: Some(Secret::new("t_secret")),
+                domain: Some("d".into()),
+                api_url: Some("u".into()),
+                sandbox_url: Some("s".into()),
+                ca_file: Some("/c".into()),
+                templates: [("python".into(), "mine".into())].into(),
+                connect_timeout: Some(1),
+                request_timeout: Some(2),
+                idle_timeout: Some(3600),
+            }
+        );
+        assert!(!format!("{config:?}").contains("_secret"), "{config:?}");
         for key in KEYS {
-            assert_eq!(argument(&json!({key: {}}).to_string()), format!("config.{key}"));
+            assert_eq!(argument(&json!({key: [{}]}).to_string()), format!("config.{key}"));
         }
     }
 
@@ -238,6 +341,15 @@ mod tests {
             (r#"{"pool_node":"1"}"#, "config.pool_node"),
             (r#"{"disk_mb":0}"#, "config.disk_mb"),
             (r#"{"disk_mb":4294967296}"#, "config.disk_mb"),
+            (r#"{"api_key":""}"#, "config.api_key"),
+            (r#"{"api_key":7}"#, "config.api_key"),
+            (r#"{"templates":{"ruby":"x"}}"#, "config.templates.ruby"),
+            (r#"{"templates":{"node":""}}"#, "config.templates.node"),
+            (r#"{"templates":{"node":"a b"}}"#, "config.templates.node"),
+            (r#"{"templates":{"node":1}}"#, "config.templates.node"),
+            (r#"{"connect_timeout":0}"#, "config.connect_timeout"),
+            (r#"{"request_timeout":3601}"#, "config.request_timeout"),
+            (r#"{"idle_timeout":1.5}"#, "config.idle_timeout"),
         ] {
             assert_eq!(argument(text), expected, "{text}");
         }

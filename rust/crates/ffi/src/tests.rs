@@ -214,7 +214,7 @@ const OTHERS: [Export; 6] = [
     }),
     ("e2b_open", |_, _, out| {
         let mut client = 0;
-        let config = text(r#"{"backend":"cloud"}"#);
+        let config = text(r#"{"backend":"cloud","api_key":"not a key"}"#);
         // SAFETY: as in CALLS.
         unsafe { e2b_open(config.0, config.1, &raw mut client, out) }
     }),
@@ -657,7 +657,7 @@ fn version_names_release_abi_and_supervisor() {
 }
 
 #[test]
-fn open_refuses_a_null_target_a_bad_config_and_the_cloud() {
+fn open_refuses_a_null_target_a_bad_config_and_a_bad_key() {
     let mut client = 42;
     let open = |config: &str, client: *mut u64| {
         let config = text(config);
@@ -678,8 +678,9 @@ fn open_refuses_a_null_target_a_bad_config_and_the_cloud() {
             "{document}"
         );
     }
-    let (status, document) = open(r#"{"backend":"cloud"}"#, &raw mut client);
-    assert_eq!((status, &document["code"]), (E2B_STATUS_UNSUPPORTED, &json!("UNSUPPORTED")));
+    let (status, document) = open(r#"{"backend":"cloud","api_key":"not a key"}"#, &raw mut client);
+    assert_eq!((status, &document["argument"]), (E2B_STATUS_INVALID_ARGUMENT, &json!("config.api_key")));
+    assert!(!document.to_string().contains("not a key"), "{document}");
     assert_eq!(client, 42, "a failed open wrote a handle");
 }
 

@@ -14,8 +14,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use crate::engine::Engine;
 use crate::sandbox::Sandbox;
 use crate::supervisor::Supervisor;
-use crate::sys;
-use crate::wait::{eventfd, host_error, signal, timespec};
+use crate::wait::{eventfd, host_error, signal, timespec, with_signals_blocked};
 
 /// Data of the wake-up eventfd; sandboxes have their number there, which is never 0.
 const WAKE: u64 = 0;
@@ -105,7 +104,7 @@ impl Background {
 
 /// Starts the thread with every signal blocked, so that none of the process's signals is handled on it.
 pub(crate) fn start(engine: Arc<Engine>) -> Result<JoinHandle<()>> {
-    sys::with_signals_blocked(|| {
+    with_signals_blocked(|| {
         std::thread::Builder::new()
             .name("e2b-engine".to_owned())
             .stack_size(STACK_BYTES)

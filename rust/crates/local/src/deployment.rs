@@ -24,9 +24,8 @@ use crate::engine::Engine;
 use crate::execution::RunningProcess;
 use crate::health::ask::ask_all;
 use crate::sandbox::Sandbox;
-use crate::sys::with_signals_blocked;
 use crate::templates::ResolvedTemplate;
-use crate::wait::cancelled;
+use crate::wait::{cancelled, with_signals_blocked};
 
 mod launch;
 mod policy;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{ProcessResult, SandboxState};
 use e2bridge_core::id::{IdKind, new_id};
+use e2bridge_core::output::text;
 use e2bridge_core::request::ExecuteProcess;
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
@@ -414,18 +415,6 @@ pub(crate) fn execute(
     })
 }
 
-/// Text with invalid UTF-8 replaced, and the exact bytes in base64 when something was.
-pub(crate) fn text(bytes: &[u8]) -> (String, Option<String>) {
-    use base64::Engine as _;
-    match str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), None),
-        Err(_) => (
-            String::from_utf8_lossy(bytes).into_owned(),
-            Some(base64::engine::general_purpose::STANDARD.encode(bytes)),
-        ),
-    }
-}
-
 /// `SIGKILL` for 9, and so on.
 pub(crate) fn signal_name(signal: i32) -> String {
     const NAMES: [&str; 31] = [
@@ -459,11 +448,5 @@ mod tests {
         ] {
             assert_eq!(signal_name(number), name);
         }
-    }
-
-    #[test]
-    fn exact_bytes_come_only_with_what_is_not_text() {
-        assert_eq!(text("grün".as_bytes()), ("grün".to_owned(), None));
-        assert_eq!(text(b"\xff\x00"), ("\u{fffd}\0".to_owned(), Some("/wA=".to_owned())));
     }
 }

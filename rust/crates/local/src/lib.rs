@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use e2bridge_core::Result;
+use e2bridge_wait as wait;
 
 use crate::engine::Engine;
 
@@ -34,7 +35,6 @@ mod settings;
 mod supervisor;
 mod sys;
 mod usage;
-mod wait;
 mod worker;
 
 pub use crate::check::check;

@@ -1,38 +1,31 @@
-//! What a program wrote: the head of each stream, and the order in which the pieces arrived.
+//! What a program writes into its pipes.
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+pub(crate) use e2bridge_core::output::{MAX_STREAM_BYTES, STDERR, STDOUT};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-/// Most bytes of a stream that are kept.
-pub(crate) const MAX_STREAM_BYTES: usize = 8 * 1024 * 1024;
-/// Most pieces whose order is kept, so that two streams that take turns byte by byte cost no more than what they write.
-const MAX_PIECES: usize = 256 * 1024;
 /// Most bytes of a stream that are taken after the program's end: the most that a pipe can hold.
 const MAX_REST: usize = 1024 * 1024;
 /// Most bytes that one read takes; a pipe holds as many.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Index of standard output in what is collected.
-pub(crate) const STDOUT: usize = 0;
-/// Index of standard error.
-pub(crate) const STDERR: usize = 1;
-
-/// Collects two streams.
+/// Collects two streams out of pipes; what is kept is that of [`e2bridge_core::output::Output`].
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    streams: [Stream; 2],
-    /// Which stream, and how many bytes of it that were kept, in order of arrival.
-    pieces: Vec<(usize, usize)>,
+    kept: e2bridge_core::output::Output,
     scratch: Vec<u8>,
 }
 
-#[derive(Debug, Default)]
-struct Stream {
-    kept: Vec<u8>,
-    total: u64,
+impl Deref for Output {
+    type Target = e2bridge_core::output::Output;
+
+    fn deref(&self) -> &Self::Target {
+        &self.kept
+    }
 }
 
 /// What one read found.
@@ -125,7 +118,7 @@ impl Output {
             Ok(([], _)) => Read::End,
             Ok((read, _)) => {
                 let length = read.len();
-                keep(&mut self.streams[stream], &mut self.pieces, stream, read);
+                self.kept.push(stream, read);
                 Read::Some(length)
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Read::Nothing,
@@ -146,120 +139,13 @@ impl Output {
 
     /// Adds bytes that did not come through a pipe.
     pub(crate) fn push(&mut self, stream: usize, bytes: &[u8]) {
-        keep(&mut self.streams[stream], &mut self.pieces, stream, bytes);
+        self.kept.push(stream, bytes);
     }
-
-    /// The bytes of a stream that were kept.
-    pub(crate) fn kept(&self, stream: usize) -> &[u8] {
-        &self.streams[stream].kept
-    }
-
-    /// Bytes that were written, kept or not.
-    pub(crate) fn total(&self, stream: usize) -> u64 {
-        self.streams[stream].total
-    }
-
-    /// True when more was written than is kept.
-    pub(crate) fn truncated(&self) -> bool {
-        self.streams.iter().any(|stream| stream.total > stream.kept.len() as u64)
-    }
-
-    /// Both streams in order of arrival, invalid UTF-8 replaced. A character that is cut by a piece of the other stream stays whole.
-    pub(crate) fn in_order(&self) -> String {
-        let [stdout, stderr] = &self.streams;
-        match (stdout.kept.is_empty(), stderr.kept.is_empty()) {
-            (_, true) => return String::from_utf8_lossy(&stdout.kept).into_owned(),
-            (true, _) => return String::from_utf8_lossy(&stderr.kept).into_owned(),
-            _ => {}
-        }
-        let mut text = String::with_capacity(stdout.kept.len() + stderr.kept.len());
-        let mut done = [0; 2];
-        let mut arrived = [0; 2];
-        for (stream, length) in &self.pieces {
-            arrived[*stream] += length;
-            let bytes = &self.streams[*stream].kept[done[*stream]..arrived[*stream]];
-            let whole = bytes.len() - incomplete_tail(bytes);
-            text.push_str(&String::from_utf8_lossy(&bytes[..whole]));
-            done[*stream] += whole;
-        }
-        for (stream, done) in self.streams.iter().zip(done) {
-            text.push_str(&String::from_utf8_lossy(&stream.kept[done..]));
-        }
-        text
-    }
-}
-
-fn keep(stream: &mut Stream, pieces: &mut Vec<(usize, usize)>, index: usize, bytes: &[u8]) {
-    stream.total += bytes.len() as u64;
-    let room = MAX_STREAM_BYTES - stream.kept.len();
-    let head = &bytes[..bytes.len().min(room)];
-    if head.is_empty() {
-        return;
-    }
-    stream.kept.extend_from_slice(head);
-    let full = pieces.len() == MAX_PIECES;
-    match pieces.last_mut() {
-        // Once it is full, the rest is put at the end, stream by stream.
-        _ if full => {}
-        Some((last, length)) if *last == index => *length += head.len(),
-        _ => pieces.push((index, head.len())),
-    }
-}
-
-/// Length of the unfinished character at the end, 0 to 3.
-fn incomplete_tail(bytes: &[u8]) -> usize {
-    for back in 1..=bytes.len().min(3) {
-        let byte = bytes[bytes.len() - back];
-        let needs = match byte {
-            0b1100_0000..=0b1101_1111 => 2,
-            0b1110_0000..=0b1110_1111 => 3,
-            0b1111_0000..=0b1111_0111 => 4,
-            0b1000_0000..=0b1011_1111 => continue,
-            _ => return 0,
-        };
-        return if back < needs { back } else { 0 };
-    }
-    0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pieces_come_out_in_the_order_in_which_they_came() {
-        let mut output = Output::default();
-        for (stream, bytes) in [(STDOUT, "a"), (STDERR, "b"), (STDERR, "c"), (STDOUT, "d")] {
-            output.push(stream, bytes.as_bytes());
-        }
-        assert_eq!(output.in_order(), "abcd");
-        assert_eq!((output.kept(STDOUT), output.kept(STDERR)), (&b"ad"[..], &b"bc"[..]));
-        assert!(!output.truncated());
-    }
-
-    #[test]
-    fn a_character_cut_by_the_other_stream_stays_whole() {
-        let euro = "€".as_bytes();
-        let mut output = Output::default();
-        output.push(STDOUT, &euro[..2]);
-        output.push(STDERR, b"!");
-        output.push(STDOUT, &euro[2..]);
-        assert_eq!(output.in_order(), "!€");
-        output.push(STDERR, &euro[..1]);
-        assert_eq!(output.in_order(), "!€\u{fffd}");
-    }
-
-    #[test]
-    fn the_head_is_kept_and_the_rest_counted() {
-        let mut output = Output::default();
-        let piece = vec![b'x'; 3 * 1024 * 1024];
-        for _ in 0..4 {
-            output.push(STDERR, &piece);
-        }
-        assert_eq!(output.kept(STDERR).len(), MAX_STREAM_BYTES);
-        assert_eq!(output.total(STDERR), 12 * 1024 * 1024);
-        assert!(output.truncated());
-    }
 
     #[test]
     fn pipes_are_read_in_the_order_in_which_they_became_readable() {

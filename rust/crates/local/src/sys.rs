@@ -2,9 +2,10 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+
+use e2bridge_wait::with_signals_blocked;
 
 /// Bytes of the child's stack between `clone` and `execveat`; it makes a dozen calls and no deep ones.
 const CHILD_STACK_BYTES: usize = 64 * 1024;
@@ -173,22 +174,6 @@ pub(crate) fn wait(pidfd: &OwnedFd, block: bool) -> bool {
 fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
     use std::os::fd::AsFd;
     fd.as_fd()
-}
-
-/// Runs `work` with every signal of this thread blocked; a thread started by it inherits that.
-pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
-    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigfillset` initialises `all`; `pthread_sigmask` reads it and initialises `before`. Neither fails on these arguments.
-    let before = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-        before.assume_init()
-    };
-    let result = work();
-    // SAFETY: `before` is the mask that the call above stored.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
-    result
 }
 
 /// Processors that the host has online.

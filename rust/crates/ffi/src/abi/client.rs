@@ -1,7 +1,9 @@
 //! Clients: open, close, cancel.
 
-use e2bridge_core::Error;
+use e2bridge_cloud::CloudBackend;
 use e2bridge_core::request::required;
+use e2bridge_core::{Backend, Error};
+use e2bridge_local::LocalBackend;
 use serde::Serialize;
 
 use crate::bytes::{E2bBuffer, E2bClient, text, write_client};
@@ -32,13 +34,17 @@ struct Cancelled {
 ///
 /// Parameters: `config` a JSON object, each key optional, an unknown one refused: backend (local, cloud), isolation (required,
 /// best_effort), data_directory, python, node (paths), pool_base, pool_python, pool_node (0 to 64 ready sandboxes), disk_mb (at
-/// least 1); absent = {}. Without `backend` the variable E2B_BACKEND decides, else local. With best_effort, where the host refuses
+/// least 1); absent = {}. Without `backend` the variable E2B_BACKEND decides, else local; a key alone decides nothing. Of the cloud:
+/// api_key, access_token, domain, api_url, sandbox_url (texts; absent = E2B_API_KEY, E2B_ACCESS_TOKEN, E2B_DOMAIN, E2B_API_URL,
+/// E2B_SANDBOX_URL), ca_file (path of PEM certificates), templates (an object: the cluster's templates for base, python, node),
+/// connect_timeout, request_timeout, idle_timeout (1 to 3600 seconds); neither key nor token appears in any answer. With best_effort, where the host refuses
 /// namespaces, sandboxes are of the tier `process`: Landlock, seccomp and limits without namespaces, the writable places below the
 /// directory in the variable E2B_ROOT of programs; status, health and check name the tier. `client` required; written on success.
 /// Ownership: the arguments are read during the call only; the handle is the caller's to close with e2b_close; `out` is the
 /// caller's to free with e2b_buffer_free.
 /// Threads: any; the handle may be used by any number of threads at once.
-/// Errors: INVALID_ARGUMENT (config.<key>), UNSUPPORTED, ISOLATION_UNAVAILABLE, PERMISSION_DENIED, UNAVAILABLE.
+/// Errors: INVALID_ARGUMENT (config.<key>), UNAUTHENTICATED (the cloud without a key), UNSUPPORTED, ISOLATION_UNAVAILABLE,
+/// PERMISSION_DENIED, LIMIT_EXCEEDED, UNAVAILABLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn e2b_open(
     config: *const u8,
@@ -54,9 +60,9 @@ pub unsafe extern "C" fn e2b_open(
             }
             let config = config::parse(text("config", config, config_length)?)?;
             let isolation = config::isolation_word(config.local.isolation);
-            let backend = match config.backend {
-                BackendKind::Local => Box::new(e2bridge_local::LocalBackend::open(config.local)?),
-                BackendKind::Cloud => return Err(config::no_cloud()),
+            let backend: Box<dyn Backend> = match config.backend {
+                BackendKind::Local => Box::new(LocalBackend::open(config.local)?),
+                BackendKind::Cloud => Box::new(CloudBackend::open(config.cloud)?),
             };
             let opened = client::Client::new(backend);
             let document = Opened {
@@ -72,7 +78,8 @@ pub unsafe extern "C" fn e2b_open(
     }
 }
 
-/// Closes a client: ends its sandboxes and makes the handle answer CLOSED. Answers {"closed":true}, or false when it was
+/// Closes a client: ends its sandboxes (of the cloud those it created alone, not those of deployments) and makes the handle answer
+/// CLOSED. Answers {"closed":true}, or false when it was
 /// closed before. Calls in flight end with CLOSED or with their result.
 ///
 /// Parameters: `client` a handle that e2b_open wrote.

@@ -68,7 +68,7 @@ pub unsafe extern "C" fn e2b_check(config: *const u8, config_length: u64, out: *
             let config = config::parse(text("config", config, config_length)?)?;
             match config.backend {
                 BackendKind::Local => e2bridge_local::check(&config.local),
-                BackendKind::Cloud => Err(config::no_cloud()),
+                BackendKind::Cloud => Err(config::no_host()),
             }
         })
     }

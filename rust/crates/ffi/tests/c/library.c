@@ -84,7 +84,11 @@ static void configurations(void)
         CALL(e2b_check(T(cases[index][0]), &out));
         EXPECT_ERROR(E2B_STATUS_INVALID_ARGUMENT, "INVALID_ARGUMENT");
     }
-    CALL(e2b_open(T("{\"backend\":\"cloud\"}"), &client, &out));
+    CALL(e2b_open(T("{\"backend\":\"cloud\",\"api_key\":\"not a key\"}"), &client, &out));
+    EXPECT_ERROR(E2B_STATUS_INVALID_ARGUMENT, "INVALID_ARGUMENT");
+    CHECK_IN(answer, has("\"argument\":\"config.api_key\""));
+    CHECK_IN(answer, !has("not a key"));
+    CALL(e2b_check(T("{\"backend\":\"cloud\"}"), &out));
     EXPECT_ERROR(E2B_STATUS_UNSUPPORTED, "UNSUPPORTED");
     CALL(e2b_open(T("{}"), NULL, &out));
     EXPECT_ERROR(E2B_STATUS_INVALID_ARGUMENT, "INVALID_ARGUMENT");

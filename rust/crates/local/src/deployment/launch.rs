@@ -15,8 +15,7 @@ use super::{Plan, instance_request};
 use crate::engine::{CreateOptions, Engine};
 use crate::execution::{HOME, ProcessSpec, RunningProcess, signal_name};
 use crate::sandbox::Sandbox;
-use crate::sys::with_signals_blocked;
-use crate::wait::{self, Interrupt, cancelled, host_error};
+use crate::wait::{self, Interrupt, cancelled, host_error, with_signals_blocked};
 
 /// How long a start command must not fail.
 const SETTLE: Duration = Duration::from_secs(2);

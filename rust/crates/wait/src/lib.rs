@@ -1,7 +1,9 @@
-//! Waiting: polls with a deadline, and the descriptor by which another thread wakes a call.
+//! Waiting, as both backends do it: polls with a deadline, the descriptor by which another thread wakes a call, and threads that
+//! take no signals of the process that they live in.
 
 use std::collections::HashMap;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 const MAX_IDLE: usize = 64;
 
 /// Polls until something is ready or the deadline has passed; `false` at the deadline.
-pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
+pub fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
     loop {
         let timeout = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         match rustix::event::poll(fds, timeout.as_ref()) {
@@ -27,12 +29,13 @@ pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Res
 }
 
 /// True when `fd` is ready for any of `events`, or has hung up, at this moment.
-pub(crate) fn ready(fd: impl AsFd, events: PollFlags) -> bool {
+pub fn ready(fd: impl AsFd, events: PollFlags) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd.as_fd(), events)];
     poll(&mut fds, Some(Instant::now())).unwrap_or(true)
 }
 
-pub(crate) fn timespec(time: Duration) -> Timespec {
+/// `time` as the kernel takes it.
+pub fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(time.subsec_nanos()),
@@ -41,7 +44,7 @@ pub(crate) fn timespec(time: Duration) -> Timespec {
 
 /// The eventfds by which cancelled calls are woken. Kept between calls: making one costs two system calls.
 #[derive(Debug, Default)]
-pub(crate) struct Wakeups {
+pub struct Wakeups {
     idle: Mutex<Vec<Arc<OwnedFd>>>,
     /// By address of the token, which lives at least as long as the [`Interrupt`]s of it.
     watched: Mutex<HashMap<usize, Arc<Waiters>>>,
@@ -64,7 +67,7 @@ impl Wakeups {
     ///
     /// # Errors
     /// `LIMIT_EXCEEDED` when this process has no descriptor left.
-    pub(crate) fn watch<'a>(&'a self, token: &'a CancelToken) -> Result<Interrupt<'a>> {
+    pub fn watch<'a>(&'a self, token: &'a CancelToken) -> Result<Interrupt<'a>> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let eventfd = match kept {
             Some(eventfd) => eventfd,
@@ -96,7 +99,7 @@ fn address(token: &CancelToken) -> usize {
 }
 
 /// A call that its token can wake: [`Interrupt::fd`] becomes readable.
-pub(crate) struct Interrupt<'a> {
+pub struct Interrupt<'a> {
     token: &'a CancelToken,
     eventfd: Arc<OwnedFd>,
     wakeups: &'a Wakeups,
@@ -104,12 +107,12 @@ pub(crate) struct Interrupt<'a> {
 
 impl Interrupt<'_> {
     /// What to poll for reading.
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.eventfd.as_fd()
     }
 
     /// True once the token was cancelled.
-    pub(crate) fn is_cancelled(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.token.is_cancelled()
     }
 }
@@ -141,18 +144,34 @@ impl Drop for Interrupt<'_> {
 }
 
 /// A new eventfd that neither blocks nor survives an exec.
-pub(crate) fn eventfd() -> Result<OwnedFd> {
+pub fn eventfd() -> Result<OwnedFd> {
     rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| host_error("eventfd", &error.into()))
 }
 
 /// Makes an eventfd readable. Never blocks.
-pub(crate) fn signal(eventfd: impl AsFd) {
+pub fn signal(eventfd: impl AsFd) {
     let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
 }
 
+/// Runs `work` with every signal of this thread blocked; a thread started by it inherits that.
+pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises `all`; `pthread_sigmask` reads it and initialises `before`. Neither fails on these arguments.
+    let before = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    };
+    let result = work();
+    // SAFETY: `before` is the mask that the call above stored.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    result
+}
+
 /// The error for a failed system call of this process.
-pub(crate) fn host_error(call: &str, error: &io::Error) -> Error {
+pub fn host_error(call: &str, error: &io::Error) -> Error {
     let code = match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN | libc::ENOSPC) => {
             Code::LimitExceeded
@@ -173,7 +192,7 @@ pub(crate) fn host_error(call: &str, error: &io::Error) -> Error {
 }
 
 /// The error of a call whose caller cancelled it.
-pub(crate) fn cancelled() -> Error {
+pub fn cancelled() -> Error {
     Error::new(Code::Cancelled, "the call was cancelled")
 }
 
