@@ -13,12 +13,12 @@ use e2bridge_core::request::{
     StatusFilter, WriteFile,
 };
 use e2bridge_core::time::{now, rfc3339};
-use e2bridge_core::{Backend, CancelToken, Code, Error, Result};
+use e2bridge_core::{Backend, CancelToken, Code, Result};
 
 use crate::client::{Client, Known, New, SHORT, ended_error};
 use crate::http::guard::Guard;
 use crate::wire::api::State;
-use crate::{CloudBackend, code, execution, files, metadata, status};
+use crate::{CloudBackend, agent, code, deployment, execution, files, health, metadata, status, templates};
 
 /// How long programs have to end by themselves when their sandbox is terminated without force.
 const GRACE: Duration = Duration::from_secs(5);
@@ -107,24 +107,24 @@ impl Backend for CloudBackend {
         execution::execute(&self.client, request, cancel)
     }
 
-    fn run_agent(&self, _: &RunAgent, _: &CancelToken) -> Result<AgentResult> {
-        Err(not_yet())
+    fn run_agent(&self, request: &RunAgent, cancel: &CancelToken) -> Result<AgentResult> {
+        agent::run(&self.client, request, cancel)
     }
 
-    fn monitor_health(&self, _: bool) -> Result<HealthReport> {
-        Err(not_yet())
+    fn monitor_health(&self, include_all_sandboxes: bool) -> Result<HealthReport> {
+        health::monitor(&self.client, include_all_sandboxes)
     }
 
-    fn deploy_template(&self, _: &DeployTemplate, _: &CancelToken) -> Result<DeploymentCreated> {
-        Err(not_yet())
+    fn deploy_template(&self, request: &DeployTemplate, cancel: &CancelToken) -> Result<DeploymentCreated> {
+        deployment::deploy(&self.client, request, cancel)
     }
 
-    fn scale_deployment(&self, _: &ScaleDeployment, _: &CancelToken) -> Result<DeploymentScaled> {
-        Err(not_yet())
+    fn scale_deployment(&self, request: &ScaleDeployment, cancel: &CancelToken) -> Result<DeploymentScaled> {
+        deployment::scale(&self.client, request, cancel)
     }
 
-    fn export_template(&self, _: &ExportTemplate, _: &CancelToken) -> Result<TemplateExported> {
-        Err(not_yet())
+    fn export_template(&self, request: &ExportTemplate, cancel: &CancelToken) -> Result<TemplateExported> {
+        templates::export(&self.client, request, cancel)
     }
 
     fn terminate_sandbox(&self, sandbox_id: &str, force: bool) -> Result<SandboxTerminated> {
@@ -169,19 +169,21 @@ impl Backend for CloudBackend {
     }
 
     fn list_templates(&self) -> Result<TemplateList> {
-        Err(not_yet())
+        templates::list(&self.client)
     }
 
-    fn delete_template(&self, _: &str) -> Result<TemplateDeleted> {
-        Err(not_yet())
+    fn delete_template(&self, template_name: &str) -> Result<TemplateDeleted> {
+        templates::delete(&self.client, template_name)
     }
 
     fn export_template_file(&self, _: &str, _: &str) -> Result<TemplateFile> {
-        Err(not_yet())
+        self.client.transport.closing.check_open()?;
+        Err(templates::no_files())
     }
 
     fn import_template_file(&self, _: &str, _: Option<&str>) -> Result<TemplateExported> {
-        Err(not_yet())
+        self.client.transport.closing.check_open()?;
+        Err(templates::no_files())
     }
 
     fn live_sandboxes(&self) -> usize {
@@ -193,12 +195,8 @@ impl Backend for CloudBackend {
     }
 }
 
-fn not_yet() -> Error {
-    Error::new(Code::Unsupported, "this function is not there on the cloud yet")
-}
-
 /// Asks the programs of a sandbox to end and waits for that; true when they did. None has to be asked where none runs.
-fn shut_down(client: &Client, known: &Known, guard: &Guard<'_>) -> bool {
+pub(crate) fn shut_down(client: &Client, known: &Known, guard: &Guard<'_>) -> bool {
     let Ok(envd) = client.envd(known) else { return false };
     let deadline = Instant::now() + GRACE;
     let mut asked = false;

@@ -89,6 +89,11 @@ pub(crate) struct New<'a> {
 }
 
 impl Known {
+    fn new(access: Access, detail: Detail, own: bool) -> Self {
+        let life = Life { end: moment(&detail.end_at), holds: 0, extended: None };
+        Self { access, last: Mutex::new(detail), life: Mutex::new(life), executions: AtomicU64::new(0), own }
+    }
+
     /// `sb_…`
     pub(crate) fn id(&self) -> String {
         public_id(&self.access.raw_id)
@@ -279,14 +284,7 @@ impl Client {
             self.transport.hide(token);
         }
         let raw = access.raw_id.clone();
-        let life = Life { end: moment(&detail.end_at), holds: 0, extended: None };
-        let known = Arc::new(Known {
-            access,
-            last: Mutex::new(detail),
-            life: Mutex::new(life),
-            executions: AtomicU64::new(0),
-            own,
-        });
+        let known = Arc::new(Known::new(access, detail, own));
         // Somebody else may have met it at the same moment; what he has counted stays.
         Arc::clone(self.sandboxes().live.entry(raw).or_insert(known))
     }
@@ -374,6 +372,29 @@ impl Client {
             version: detail.envd_version.clone(),
         };
         self.remember(access, detail, false)
+    }
+
+    /// The sandbox of a row of a list, which has no token: for what needs none. One that was met before is that one.
+    pub(crate) fn met_in_list(&self, detail: &Detail) -> Arc<Known> {
+        if let Some(known) = self.known(&detail.sandbox_id) {
+            return known;
+        }
+        let access = Access {
+            raw_id: detail.sandbox_id.clone(),
+            domain: detail.domain.clone(),
+            version: detail.envd_version.clone(),
+            ..Access::default()
+        };
+        Arc::new(Known::new(access, detail.clone(), false))
+    }
+
+    /// The error of a call that found no sandbox where one was known.
+    pub(crate) fn gone_or(&self, known: &Known, error: Error) -> Error {
+        let id = known.id();
+        match self.look(&id, &known.access.raw_id, &self.plain_guard()) {
+            Err(gone) if gone.code() == Code::NotFound => gone,
+            _ => error.with("sandbox_id", id),
+        }
     }
 
     fn resume(&self, raw: &str, detail: Detail, guard: &Guard<'_>) -> Result<Arc<Known>> {

@@ -416,6 +416,9 @@ impl ProcessStream<'_> {
             });
             match piece {
                 Ok(true) => self.failed = self.take().err(),
+                Ok(false) if self.frames.is_partial() => {
+                    return Err(self.broke("the stream ended in the middle of a frame"));
+                }
                 Ok(false) => return Err(self.broke("the stream ended without the program's end")),
                 Err(Fault::TimedOut(Phase::Request)) => return Ok(ProcessStep::DeadlinePassed),
                 Err(fault) => return Err(self.transport.fault(START, &self.url, fault)),

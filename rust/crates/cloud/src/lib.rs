@@ -4,7 +4,6 @@
 //! sandbox, `interpreter` its code interpreter; `transport` is the way to all three, `http` what it is made of, `wire` what
 //! crosses it, and `error_map` what comes of it when it fails. `docs/cloud.md` says what is different from the local engine.
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "deployments, templates, agents and health use the rest")]
 
 use std::sync::Arc;
 

@@ -5,8 +5,10 @@
 
 pub mod backend;
 pub mod cancel;
+pub mod deployment;
 pub mod document;
 pub mod error;
+pub mod health;
 pub mod id;
 pub mod latency;
 pub mod output;

@@ -9,17 +9,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use e2bridge_core::deployment::{Follower, POLICY, ended_error, environment, instance_error};
 use e2bridge_core::document::{DeploymentCreated, DeploymentScaled, InstanceFailure, SandboxState};
 use e2bridge_core::id::{IdKind, new_id};
-use e2bridge_core::request::{
-    CreateSandbox, DeployTemplate, MAX_ARGUMENT_BYTES, MAX_ARGUMENTS_BYTES, ScaleDeployment,
-};
+use e2bridge_core::request::{DeployTemplate, ScaleDeployment};
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
 use e2bridge_protocol::init::InitRequest;
 
 use self::launch::{Launched, launch};
-use self::policy::{Follower, POLICY};
 use crate::engine::Engine;
 use crate::execution::RunningProcess;
 use crate::health::ask::ask_all;
@@ -28,7 +26,6 @@ use crate::templates::ResolvedTemplate;
 use crate::wait::{cancelled, with_signals_blocked};
 
 mod launch;
-mod policy;
 
 /// Ended deployments that are remembered, and for how long, as sandboxes are.
 const MAX_REMEMBERED: usize = 1_000;
@@ -39,8 +36,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_millis(5);
 /// How long the helper waits before it tries again to start an instance that could not be started.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Variable with the whole configuration, as JSON.
-const CONFIGURATION: &str = "E2B_CONFIGURATION";
 
 /// The deployments of one engine.
 #[derive(Default)]
@@ -468,53 +463,6 @@ fn follow_all(engine: &Arc<Engine>, token: &CancelToken) {
     }
 }
 
-/// The variables of an instance beside the fixed ones.
-fn environment(request: &DeployTemplate) -> Result<Vec<(String, String)>> {
-    let mut env = request.env.clone();
-    let configuration = serde_json::Value::Object(request.configuration.clone()).to_string();
-    env.retain(|(name, _)| name != CONFIGURATION);
-    env.push((CONFIGURATION.to_owned(), configuration));
-    let mut total = 0;
-    for (name, value) in &env {
-        let length = name.len() + 1 + value.len();
-        if length > MAX_ARGUMENT_BYTES {
-            let argument = if name == CONFIGURATION {
-                "configuration".to_owned()
-            } else {
-                format!("configuration.env.{name}")
-            };
-            let rule = format!(
-                "the variable {name} must be at most {MAX_ARGUMENT_BYTES} bytes, name included, got {length}"
-            );
-            return Err(Error::new(Code::LimitExceeded, format!("{argument}: {rule}"))
-                .about(&argument)
-                .with("limit_bytes", MAX_ARGUMENT_BYTES));
-        }
-        total += length + 1;
-    }
-    if total > MAX_ARGUMENTS_BYTES {
-        let rule = format!("all variables together must be at most {MAX_ARGUMENTS_BYTES} bytes, got {total}");
-        return Err(
-            Error::new(Code::LimitExceeded, format!("configuration.env: {rule}")).about("configuration.env")
-        );
-    }
-    Ok(env)
-}
-
-/// The request for one instance.
-fn instance_request(plan: &Plan, number: usize) -> CreateSandbox {
-    // Names have at most 64 bytes, all of them ASCII.
-    let template_name = plan.template.name();
-    let stem = &template_name[..template_name.len().min(56)];
-    CreateSandbox {
-        name: format!("{stem}-{number}"),
-        template: plan.request.template_name.clone(),
-        timeout_seconds: plan.request.timeout_seconds,
-        memory_mb: plan.request.memory_mb,
-        cpu_count: plan.request.cpu_count,
-    }
-}
-
 /// Ends sandboxes, all at the same time; with a grace period they are asked first.
 fn end_all(engine: &Engine, sandboxes: &[Arc<Sandbox>], reason: &str, grace: Duration) {
     if !grace.is_zero() {
@@ -525,38 +473,4 @@ fn end_all(engine: &Engine, sandboxes: &[Arc<Sandbox>], reason: &str, grace: Dur
     for sandbox in sandboxes {
         engine.end(sandbox, SandboxState::Terminated, reason);
     }
-}
-
-/// The error of a deployment that was rolled back because one of its instances failed.
-fn instance_error(error: &Error, number: usize, count: usize, rolled_back: usize) -> Error {
-    let mut message = error.message().to_owned();
-    let mut argument = error.argument().map(str::to_owned);
-    // What create calls so stands in the configuration here.
-    if let Some(key @ ("memory_mb" | "cpu_count" | "timeout")) = error.argument() {
-        let renamed = format!("configuration.{key}");
-        message = match message.strip_prefix(key) {
-            Some(rest) => format!("{renamed}{rest}"),
-            None => message,
-        };
-        argument = Some(renamed);
-    } else if error.argument() == Some("template") {
-        argument = Some("template_name".to_owned());
-    }
-    let mut renamed = Error::new(
-        error.code(),
-        format!("instance {} of {count}: {message}; the deployment was rolled back", number + 1),
-    );
-    for (key, value) in error.context() {
-        renamed = renamed.with(key, value.clone());
-    }
-    if let Some(argument) = argument {
-        renamed = renamed.about(&argument);
-    }
-    renamed.with("instance", number).with("instances", count).with("rolled_back", rolled_back)
-}
-
-fn ended_error(id: &str) -> Error {
-    Error::not_found("deployment_id", format!("deployment_id: {id} has ended"))
-        .with("deployment_id", id)
-        .with("status", "ended")
 }

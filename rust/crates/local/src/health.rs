@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use e2bridge_core::document::{HealthReport, IsolationReport, SandboxHealth, SandboxLimits};
+use e2bridge_core::health::overall;
 use e2bridge_core::request::{BuiltinTemplate, DEFAULT_MEMORY_MB};
 use e2bridge_core::time::now;
 use e2bridge_core::{Code, Error, Result};
@@ -40,7 +41,7 @@ pub(crate) fn monitor(engine: &Engine, include_all_sandboxes: bool) -> Result<He
     let responsive_sandboxes = probed.iter().filter(|(sandbox, _)| sandbox.responsive).count();
     let isolation = isolation(engine, probe.alive());
     Ok(HealthReport {
-        overall_health: rules::overall(probe.alive(), probed.len(), responsive_sandboxes).to_owned(),
+        overall_health: overall(probe.alive(), probed.len(), responsive_sandboxes).to_owned(),
         backend: "local".to_owned(),
         pools: pools(engine),
         latency: BTreeMap::new(),

@@ -5,26 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use e2bridge_core::deployment::{
+    DEPLOYMENT, INSTANCE, SETTLE, about_agent, instance_request, start_command_error,
+};
 use e2bridge_core::document::AgentResult;
 use e2bridge_core::request::RunAgent;
 use e2bridge_core::{CancelToken, Code, Error, Result};
 use e2bridge_protocol::init::{Exit, InitEvent, Program};
 use rustix::event::{PollFd, PollFlags};
 
-use super::{Plan, instance_request};
+use super::Plan;
 use crate::engine::{CreateOptions, Engine};
 use crate::execution::{HOME, ProcessSpec, RunningProcess, signal_name};
 use crate::sandbox::Sandbox;
 use crate::wait::{self, Interrupt, cancelled, host_error, with_signals_blocked};
 
-/// How long a start command must not fail.
-const SETTLE: Duration = Duration::from_secs(2);
 /// Most agents that run at the same time.
 const MAX_AGENTS: usize = 8;
-/// Variable with the id of the deployment.
-const DEPLOYMENT: &str = "E2B_DEPLOYMENT_ID";
-/// Variable with the number of the instance, from 0.
-const INSTANCE: &str = "E2B_INSTANCE";
 
 /// An instance that is up.
 pub(super) struct Launched {
@@ -80,7 +77,7 @@ fn sandbox(engine: &Arc<Engine>, plan: &Plan, number: usize, token: &CancelToken
     env.retain(|(name, _)| name != DEPLOYMENT && name != INSTANCE);
     env.push((DEPLOYMENT.to_owned(), plan.id.clone()));
     env.push((INSTANCE.to_owned(), number.to_string()));
-    let request = instance_request(plan, number);
+    let request = instance_request(&plan.request, plan.template.name(), number);
     let options =
         CreateOptions { env, deployment_id: Some(plan.id.clone()), template: Some(plan.template.clone()) };
     let sandbox = engine.create(&request, options, token)?;
@@ -176,11 +173,7 @@ fn settle(
 /// Takes one event of a start command; true when it has ended well.
 fn event(outcome: &Outcome) -> Result<bool> {
     let Ok(Launched { sandbox, start_command: Some(process), .. }) = outcome else { return Ok(true) };
-    let failed = |how: String| {
-        Error::new(Code::InvalidArgument, format!("configuration.start_command: {how}"))
-            .about("configuration.start_command")
-            .with("sandbox_id", sandbox.id.as_str())
-    };
+    let failed = |how: String| start_command_error(&how).with("sandbox_id", sandbox.id.as_str());
     match sandbox.receive(&process.channel)? {
         InitEvent::Started { .. } => Ok(false),
         InitEvent::Exited(Exit { exit_code: Some(0), .. }) => Ok(true),
@@ -264,16 +257,4 @@ fn agent(engine: &Arc<Engine>, plan: &Plan, sandbox_id: &str, token: &CancelToke
         None,
     )?;
     crate::agent::run(engine, &request, token)
-}
-
-/// The error of an agent, its argument under the name that it has in a configuration.
-fn about_agent(error: &Error) -> Error {
-    let mut renamed = Error::new(error.code(), format!("configuration.agent: {}", error.message()));
-    for (key, value) in error.context() {
-        renamed = renamed.with(key, value.clone());
-    }
-    match error.argument() {
-        Some(argument) => renamed.about(&format!("configuration.agent.{argument}")),
-        None => renamed.about("configuration.agent"),
-    }
 }

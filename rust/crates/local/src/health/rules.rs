@@ -1,67 +1,14 @@
-//! What a health check warns of, as data, and how many answers make a client healthy.
+//! What a health check of this host warns of, beside what every backend does.
 
 use e2bridge_core::document::{HealthAlert, IsolationReport, SandboxHealth, SandboxLimits};
+use e2bridge_core::health::{
+    Bad, ENGINE_UNAVAILABLE, Rule, SANDBOX_DISK, SANDBOX_MEMORY, SANDBOX_PROCESSES, SANDBOX_UNRESPONSIVE,
+    percent,
+};
 
 use super::host::HostCapacity;
 use crate::posture::{FULL, NAMESPACES};
 
-/// Least share of the live sandboxes that must answer, in percent, for `healthy`.
-const HEALTHY_PERCENT: usize = 90;
-/// The same for `degraded`.
-const DEGRADED_PERCENT: usize = 70;
-
-/// Which side of the threshold is the bad one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bad {
-    Above,
-    Below,
-}
-
-/// One rule: broken when its figure is on the bad side of the threshold.
-#[derive(Debug)]
-struct Rule {
-    name: &'static str,
-    severity: &'static str,
-    bad: Bad,
-    threshold: f64,
-    /// What the figure is, in words.
-    what: &'static str,
-    /// Behind the figure.
-    unit: &'static str,
-}
-
-const SANDBOX_MEMORY: Rule = Rule {
-    name: "sandbox_memory_percent",
-    severity: "warning",
-    bad: Bad::Above,
-    threshold: 90.0,
-    what: "memory in use, of the sandbox's limit",
-    unit: " %",
-};
-const SANDBOX_DISK: Rule = Rule {
-    name: "sandbox_disk_percent",
-    severity: "warning",
-    bad: Bad::Above,
-    threshold: 90.0,
-    what: "disk in use, of the sandbox's limit",
-    unit: " %",
-};
-const SANDBOX_PROCESSES: Rule = Rule {
-    name: "sandbox_processes_percent",
-    severity: "warning",
-    bad: Bad::Above,
-    threshold: 90.0,
-    what: "processes and threads, of the sandbox's limit",
-    unit: " %",
-};
-const SANDBOX_UNRESPONSIVE: Rule = Rule {
-    name: "sandbox_unresponsive",
-    severity: "critical",
-    bad: Bad::Above,
-    threshold: 0.0,
-    what: "probes of the sandbox without an answer",
-    unit: "",
-};
 const HOST_MEMORY: Rule = Rule {
     name: "host_memory_available_percent",
     severity: "warning",
@@ -70,15 +17,6 @@ const HOST_MEMORY: Rule = Rule {
     what: "memory available, of the host's",
     unit: " %",
 };
-const ENGINE_UNAVAILABLE: Rule = Rule {
-    name: "engine_unavailable",
-    severity: "critical",
-    bad: Bad::Above,
-    threshold: 0.0,
-    what: "probes of the engine without an answer",
-    unit: "",
-};
-
 const ISOLATION_BELOW_FULL: Rule = Rule {
     name: "isolation_below_full",
     severity: "warning",
@@ -87,44 +25,6 @@ const ISOLATION_BELOW_FULL: Rule = Rule {
     what: "parts of the full isolation that are missing (E2B.check() says why)",
     unit: "",
 };
-
-impl Rule {
-    /// The alert, when `value` breaks the rule; a figure that is not known breaks none.
-    fn check(&self, subject: &str, value: Option<f64>) -> Option<HealthAlert> {
-        let value = value?;
-        let broken = match self.bad {
-            Bad::Above => value > self.threshold,
-            Bad::Below => value < self.threshold,
-        };
-        let side = if self.bad == Bad::Above { "at most" } else { "at least" };
-        broken.then(|| HealthAlert {
-            rule: self.name.to_owned(),
-            severity: self.severity.to_owned(),
-            subject: subject.to_owned(),
-            value,
-            threshold: self.threshold,
-            message: format!(
-                "{subject}: {}: {:.1}{unit}, {side} {:.1}{unit} is fine",
-                self.what,
-                value,
-                self.threshold,
-                unit = self.unit
-            ),
-        })
-    }
-}
-
-/// The word for `responsive` answers of `live` sandboxes; without any the engine's own state.
-pub(crate) fn overall(engine_alive: bool, live: usize, responsive: usize) -> &'static str {
-    let enough = |percent: usize| responsive * 100 >= live * percent;
-    match (engine_alive, live) {
-        (false, _) => "unhealthy",
-        (true, 0) => "healthy",
-        (true, _) if enough(HEALTHY_PERCENT) => "healthy",
-        (true, _) if enough(DEGRADED_PERCENT) => "degraded",
-        (true, _) => "unhealthy",
-    }
-}
 
 /// The rules that are broken, worst first.
 pub(crate) fn alerts(
@@ -162,14 +62,6 @@ fn missing(isolation: &IsolationReport) -> Option<f64> {
             f64::from(u8::try_from(NAMESPACES.len() - isolation.namespaces.len()).unwrap_or(u8::MAX))
                 .max(1.0),
         ),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a percentage is read to three digits")]
-fn percent(part: Option<u64>, whole: Option<u64>) -> Option<f64> {
-    match (part?, whole?) {
-        (_, 0) => None,
-        (part, whole) => Some(part as f64 * 100.0 / whole as f64),
     }
 }
 
@@ -225,20 +117,6 @@ mod tests {
             metrics,
         };
         (health, SandboxLimits { memory_mb: 1, cpu_count: 1, disk_mb: 1, processes: 100 })
-    }
-
-    #[test]
-    fn nine_of_ten_are_healthy_and_seven_of_ten_degraded() {
-        let words: Vec<&str> = (0..=10).rev().map(|responsive| overall(true, 10, responsive)).collect();
-        let expected = ["healthy"; 2].into_iter().chain(["degraded"; 2]).chain(["unhealthy"; 7]);
-        assert_eq!(words, expected.collect::<Vec<_>>());
-        assert_eq!(overall(true, 0, 0), "healthy");
-        assert_eq!(overall(false, 0, 0), "unhealthy");
-        assert_eq!(overall(false, 3, 3), "unhealthy");
-        // One of one, and the exact bounds.
-        assert_eq!((overall(true, 1, 1), overall(true, 1, 0)), ("healthy", "unhealthy"));
-        assert_eq!((overall(true, 100, 90), overall(true, 100, 89)), ("healthy", "degraded"));
-        assert_eq!((overall(true, 100, 70), overall(true, 100, 69)), ("degraded", "unhealthy"));
     }
 
     #[test]

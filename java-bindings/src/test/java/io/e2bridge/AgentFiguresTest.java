@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class AgentFiguresTest extends EngineTest {
     private static final ObjectMapper MAPPER = new ObjectMapper();
-    private static final Path FIXTURE = Path.of("../rust/crates/local/agents/test/expected.json");
+    private static final Path FIXTURE = Path.of("../rust/crates/agents/programs/test/expected.json");
     private static final Path PRICES = Path.of("examples/data");
 
     private final List<String> sandboxes = new ArrayList<>();

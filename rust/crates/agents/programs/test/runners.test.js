@@ -1,5 +1,5 @@
 // Custom agents: one contract, a function agent(input), in the embedded engine's e2bridgeCustomAgent, in Node (runner.node.js) and in
-// CPython (runner.py). Run: node --test rust/crates/local/agents/test/*.test.js
+// CPython (runner.py). Run: node --test rust/crates/agents/programs/test/*.test.js
 'use strict';
 
 const { test, after } = require('node:test');

@@ -1,5 +1,5 @@
 // The built-in agents against figures computed elsewhere: reference.py's over real prices (expected.json), and small cases whose
-// arithmetic stands beside them. Run: node --test rust/crates/local/agents/test/*.test.js
+// arithmetic stands beside them. Run: node --test rust/crates/agents/programs/test/*.test.js
 'use strict';
 
 const { test } = require('node:test');
