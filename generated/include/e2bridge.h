@@ -190,13 +190,17 @@ void e2b_buffer_free(struct e2b_buffer *buffer);
  *
  * Parameters: `config` a JSON object, each key optional, an unknown one refused: backend (local, cloud), isolation (required,
  * best_effort), data_directory, python, node (paths), pool_base, pool_python, pool_node (0 to 64 ready sandboxes), disk_mb (at
- * least 1); absent = {}. Without `backend` the variable E2B_BACKEND decides, else local. With best_effort, where the host refuses
+ * least 1); absent = {}. Without `backend` the variable E2B_BACKEND decides, else local; a key alone decides nothing. Of the cloud:
+ * api_key, access_token, domain, api_url, sandbox_url (texts; absent = E2B_API_KEY, E2B_ACCESS_TOKEN, E2B_DOMAIN, E2B_API_URL,
+ * E2B_SANDBOX_URL), ca_file (path of PEM certificates), templates (an object: the cluster's templates for base, python, node),
+ * connect_timeout, request_timeout, idle_timeout (1 to 3600 seconds); neither key nor token appears in any answer. With best_effort, where the host refuses
  * namespaces, sandboxes are of the tier `process`: Landlock, seccomp and limits without namespaces, the writable places below the
  * directory in the variable E2B_ROOT of programs; status, health and check name the tier. `client` required; written on success.
  * Ownership: the arguments are read during the call only; the handle is the caller's to close with e2b_close; `out` is the
  * caller's to free with e2b_buffer_free.
  * Threads: any; the handle may be used by any number of threads at once.
- * Errors: INVALID_ARGUMENT (config.<key>), UNSUPPORTED, ISOLATION_UNAVAILABLE, PERMISSION_DENIED, UNAVAILABLE.
+ * Errors: INVALID_ARGUMENT (config.<key>), UNAUTHENTICATED (the cloud without a key), UNSUPPORTED, ISOLATION_UNAVAILABLE,
+ * PERMISSION_DENIED, LIMIT_EXCEEDED, UNAVAILABLE.
  */
 int32_t e2b_open(const uint8_t *config,
                  uint64_t config_length,
@@ -204,7 +208,8 @@ int32_t e2b_open(const uint8_t *config,
                  struct e2b_buffer *out);
 
 /**
- * Closes a client: ends its sandboxes and makes the handle answer CLOSED. Answers {"closed":true}, or false when it was
+ * Closes a client: ends its sandboxes (of the cloud those it created alone, not those of deployments) and makes the handle answer
+ * CLOSED. Answers {"closed":true}, or false when it was
  * closed before. Calls in flight end with CLOSED or with their result.
  *
  * Parameters: `client` a handle that e2b_open wrote.

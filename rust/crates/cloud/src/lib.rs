@@ -31,6 +31,8 @@ mod secret;
 mod settings;
 mod status;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod wire;
 

@@ -84,7 +84,9 @@ pub(crate) fn list(client: &Arc<Client>) -> Result<TemplateList> {
     let mut found: BTreeMap<String, TemplateSummary> = BTreeMap::new();
     for template in control.templates(transport, &guard)? {
         let name = template.names.iter().chain(&template.aliases).map(|name| short_name(name)).next();
-        let name = name.unwrap_or(&template.template_id).to_owned();
+        // By a built-in name another template is reached, by its id this one.
+        let name = name.filter(|name| BuiltinTemplate::from_name(name).is_none()).map(str::to_owned);
+        let name = name.unwrap_or_else(|| format!("tpl_{}", template.template_id));
         let ready =
             template.build_status.as_deref().is_none_or(|status| status == "ready" || status == "uploaded");
         let mut summary = own(&name, Some(&template.template_id), template.created_at.as_deref());

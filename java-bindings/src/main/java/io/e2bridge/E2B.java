@@ -13,7 +13,8 @@ import java.util.function.Supplier;
 
 /**
  * A client: the sandboxes it creates live until they are terminated, their time is over, or the client is closed or its process
- * ends in any way.
+ * ends in any way. On the cloud ({@link Backend#CLOUD}) those that it created end when it is closed, those of deployments live on until
+ * their time is over, and neither ends with the process; {@code docs/cloud.md} says what else is different there.
  *
  * <pre>{@code
  * try (E2B e2b = E2B.open()) {
@@ -31,7 +32,8 @@ import java.util.function.Supplier;
  * <p><b>Errors.</b> Every method throws {@link E2BException} and nothing else: INVALID_ARGUMENT for an argument that breaks a
  * rule, with {@link E2BException#argument()} naming it and nothing done; LIMIT_EXCEEDED for what is too large or too many; CLOSED
  * after {@link #close()}; UNAVAILABLE when the engine ended and cannot be restarted; TIMEOUT when a file or a context stayed out of
- * reach for too long. What a method adds to these it names itself.
+ * reach for too long. On the cloud also UNAUTHENTICATED, PERMISSION_DENIED and RATE_LIMITED, UNAVAILABLE when the cluster does not
+ * do what it should, and TIMEOUT when it does not answer in time. What a method adds to these it names itself.
  *
  * <p><b>Threads.</b> A client may be used by any number of threads at once, virtual ones included, whose carriers are not
  * blocked. Interrupting a thread that waits in a call which creates, executes, runs, deploys, scales, exports, reads or writes
@@ -63,7 +65,8 @@ public final class E2B implements AutoCloseable {
      * @param config the settings; null: none set
      * @return the client
      * @throws E2BException INVALID_ARGUMENT naming a setting; ISOLATION_UNAVAILABLE when the host cannot isolate as asked;
-     *     UNSUPPORTED for {@link Backend#CLOUD}; UNSUPPORTED or PERMISSION_DENIED when the native library cannot be loaded here
+     *     UNAUTHENTICATED for {@link Backend#CLOUD} without a key; UNSUPPORTED or PERMISSION_DENIED when the native library cannot
+     *     be loaded here
      */
     public static E2B open(E2BConfig config) {
         return answered(() -> {
@@ -90,8 +93,8 @@ public final class E2B implements AutoCloseable {
      *
      * @param config the settings; null: none set
      * @return the report
-     * @throws E2BException INVALID_ARGUMENT naming a setting; UNSUPPORTED or PERMISSION_DENIED when the native library cannot
-     *     be loaded here
+     * @throws E2BException INVALID_ARGUMENT naming a setting; UNSUPPORTED for {@link Backend#CLOUD}, which has no host to check;
+     *     UNSUPPORTED or PERMISSION_DENIED when the native library cannot be loaded here
      */
     public static HostReport check(E2BConfig config) {
         return answered(() -> new HostReport(NativeCalls.check(configuration(config))));

@@ -2,16 +2,26 @@ package io.e2bridge;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.net.URI;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
 
 /**
- * Settings of a client. What is not set is absent and gets the default that its builder method names.
+ * Settings of a client. What is not set is absent and gets the default that its builder method names. Those of the one backend are
+ * checked and not used on the other.
  *
  * <p>Immutable; safe for use by any thread.
  */
 public final class E2BConfig {
     private static final E2BConfig DEFAULTS = builder().build();
+    /** Keys whose values nothing shows; what stands for a value instead. */
+    private static final Set<String> SECRETS = Set.of("api_key", "access_token");
+    private static final String HIDDEN = "***";
 
     private final ObjectNode json;
 
@@ -76,9 +86,66 @@ public final class E2BConfig {
         return number("disk_mb");
     }
 
-    /** {@return a copy of the JSON object that crosses to the library} */
+    /** {@return the domain of the cluster, null when not set} */
+    public String domain() {
+        return text("domain");
+    }
+
+    /** {@return the address of the cluster's API, null when not set} */
+    public URI apiUrl() {
+        return uri("api_url");
+    }
+
+    /** {@return the one address of all sandboxes, null when not set} */
+    public URI sandboxUrl() {
+        return uri("sandbox_url");
+    }
+
+    /** {@return the file of certificates that are trusted beside the platform's, null when not set} */
+    public Path caFile() {
+        return path("ca_file");
+    }
+
+    /** {@return the cluster's templates for built-in ones, unmodifiable, null when not set} */
+    public Map<String, String> templates() {
+        if (!json.has("templates")) {
+            return null;
+        }
+        Map<String, String> templates = new LinkedHashMap<>();
+        json.get("templates").properties().forEach(entry -> templates.put(entry.getKey(), entry.getValue().textValue()));
+        return Collections.unmodifiableMap(templates);
+    }
+
+    /** {@return the time for making a connection, null when not set} */
+    public Duration connectTimeout() {
+        return seconds("connect_timeout");
+    }
+
+    /** {@return the time for a request, null when not set} */
+    public Duration requestTimeout() {
+        return seconds("request_timeout");
+    }
+
+    /** {@return the longest pause between two bytes of an answer, null when not set} */
+    public Duration idleTimeout() {
+        return seconds("idle_timeout");
+    }
+
+    /** {@return a copy of the JSON object that crosses to the library, secrets included} */
     ObjectNode json() {
         return json.deepCopy();
+    }
+
+    private String text(String key) {
+        return json.has(key) ? json.get(key).textValue() : null;
+    }
+
+    private URI uri(String key) {
+        return json.has(key) ? URI.create(json.get(key).textValue()) : null;
+    }
+
+    private Duration seconds(String key) {
+        return json.has(key) ? Duration.ofSeconds(json.get(key).longValue()) : null;
     }
 
     private Path path(String key) {
@@ -100,10 +167,12 @@ public final class E2BConfig {
         return json.hashCode();
     }
 
-    /** {@return the settings that are set} Secrets are not among them. */
+    /** {@return the settings that are set} Of secrets only that they are. */
     @Override
     public String toString() {
-        return "E2BConfig" + json;
+        ObjectNode shown = json.deepCopy();
+        SECRETS.stream().filter(shown::has).forEach(key -> shown.put(key, HIDDEN));
+        return "E2BConfig" + shown;
     }
 
     /**
@@ -208,6 +277,116 @@ public final class E2BConfig {
             return set("disk_mb", mebibytes);
         }
 
+        /**
+         * The API key of the cluster. It is sent to the API and appears in no log, error, document or {@code toString}; there is no
+         * method that answers it.
+         *
+         * @param key the key; null: the environment variable {@code E2B_API_KEY}
+         * @return this
+         */
+        public Builder apiKey(String key) {
+            return set("api_key", key);
+        }
+
+        /**
+         * An access token of the cluster, sent as {@code Authorization: Bearer}, for clusters that take one instead of a key. As
+         * secret as a key.
+         *
+         * @param token the token; null: the environment variable {@code E2B_ACCESS_TOKEN}
+         * @return this
+         */
+        public Builder accessToken(String token) {
+            return set("access_token", token);
+        }
+
+        /**
+         * The domain of the cluster.
+         *
+         * @param domain a domain; null: the environment variable {@code E2B_DOMAIN}, else {@code e2b.app}
+         * @return this
+         */
+        public Builder domain(String domain) {
+            return set("domain", domain);
+        }
+
+        /**
+         * The address of the cluster's API.
+         *
+         * @param url {@code http[s]://host[:port][/path]}; null: the environment variable {@code E2B_API_URL}, else
+         *     {@code https://api.} and the domain
+         * @return this
+         */
+        public Builder apiUrl(URI url) {
+            return set("api_url", url == null ? null : url.toString());
+        }
+
+        /**
+         * One address for all sandboxes of the cluster.
+         *
+         * @param url {@code http[s]://host[:port][/path]}; null: the environment variable {@code E2B_SANDBOX_URL}, else each sandbox has
+         *     a name of its own below the domain
+         * @return this
+         */
+        public Builder sandboxUrl(URI url) {
+            return set("sandbox_url", url == null ? null : url.toString());
+        }
+
+        /**
+         * Certificates that are trusted beside the platform's.
+         *
+         * @param file a PEM file of the host; null: none
+         * @return this
+         */
+        public Builder caFile(Path file) {
+            return set("ca_file", file);
+        }
+
+        /**
+         * The cluster's templates for built-in ones. A template that runs code must have E2B's code interpreter, agents need Node.js.
+         *
+         * @param templates name or id of a template of the cluster by {@code base}, {@code python} or {@code node}; null: none;
+         *     what is not named is {@code code-interpreter-v1}
+         * @return this
+         */
+        public Builder templates(Map<String, String> templates) {
+            json.remove("templates");
+            if (templates != null) {
+                ObjectNode names = json.putObject("templates");
+                templates.forEach(names::put);
+            }
+            return this;
+        }
+
+        /**
+         * Time for making a connection to the cluster.
+         *
+         * @param time 1 to 3,600 seconds, a part of a second counts as a whole one; null: 10 seconds
+         * @return this
+         */
+        public Builder connectTimeout(Duration time) {
+            return set("connect_timeout", time);
+        }
+
+        /**
+         * Time for a request to the cluster and its whole answer. Executions, code and files are not bound by it.
+         *
+         * @param time 1 to 3,600 seconds, a part of a second counts as a whole one; null: 60 seconds
+         * @return this
+         */
+        public Builder requestTimeout(Duration time) {
+            return set("request_timeout", time);
+        }
+
+        /**
+         * Longest pause between two bytes of an answer or a file. A sandbox says every 50 seconds that it is still there.
+         *
+         * @param time 1 to 3,600 seconds, a part of a second counts as a whole one; null: 120 seconds
+         * @return this
+         */
+        public Builder idleTimeout(Duration time) {
+            return set("idle_timeout", time);
+        }
+
         /** {@return the settings} The builder may be used further. */
         public E2BConfig build() {
             return new E2BConfig(json.deepCopy());
@@ -227,6 +406,17 @@ public final class E2BConfig {
                 json.remove(key);
             } else {
                 json.put(key, value);
+            }
+            return this;
+        }
+
+        private Builder set(String key, Duration value) {
+            if (value == null) {
+                json.remove(key);
+            } else {
+                // What does not fit into the range is refused when a client is opened, by the name of the setting.
+                long seconds = value.getSeconds();
+                json.put(key, value.getNano() > 0 && seconds < Long.MAX_VALUE ? seconds + 1 : seconds);
             }
             return this;
         }
