@@ -33,10 +33,12 @@ export async function messages(request, streaming) {
   const bytes = await body(request);
   const decode = text => {
     try {
-      return JSON.parse(text);
-    } catch (error) {
-      throw new ConnectError('invalid_argument', `unmarshal message: ${error.message}`);
+      const message = JSON.parse(text);
+      if (message !== null && typeof message === 'object' && !Array.isArray(message)) return message;
+    } catch {
+      // answered below
     }
+    throw new ConnectError('invalid_argument', 'unmarshal message: it is no JSON object');
   };
   if (!streaming) return [bytes.length === 0 ? {} : decode(bytes.toString())];
   const all = [];

@@ -2,7 +2,7 @@
 import { ConnectError, messages, sendConnectError, sendUnary } from './connect.js';
 import { FILESYSTEM } from './filesystem.js';
 import { download, upload } from './files.js';
-import { Failure, send, sendFailure } from './http.js';
+import { Failure, send } from './http.js';
 import { Interpreter } from './interpreter.js';
 import { USERS } from './machine.js';
 import { envdMetrics } from './metrics.js';
@@ -98,5 +98,5 @@ async function http(sandbox, request, response, url) {
   authorize(sandbox, request);
   if (what === 'GET /metrics') return send(response, 200, envdMetrics(sandbox));
   if (what === 'GET /envs') return send(response, 200, sandbox.envs);
-  return sendFailure(response, new Failure(404, '404 page not found'));
+  return send(response, 404, '404 page not found\n');
 }

@@ -56,7 +56,7 @@ export async function download(sandbox, request, response, query) {
   if (stat.isDirectory()) throw new Failure(400, `path '${name}' is a directory`);
   const headers = {
     vary: 'Accept-Encoding', 'content-disposition': `inline; filename=${path.basename(name)}`,
-    'content-type': 'application/octet-stream', 'last-modified': stat.mtime.toUTCString(),
+    'content-type': typeOf(at), 'last-modified': stat.mtime.toUTCString(),
   };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   if (!range && acceptsGzip(request.headers['accept-encoding'])) {
@@ -75,6 +75,15 @@ export async function download(sandbox, request, response, query) {
   else await pipeline(fs.createReadStream(at, { start: first, end: last }), response);
 }
 
+/** Text or not, by the first bytes. */
+function typeOf(at) {
+  const head = Buffer.alloc(512);
+  const file = fs.openSync(at);
+  const bytes = head.subarray(0, fs.readSync(file, head));
+  fs.closeSync(file);
+  return bytes.some(one => one < 32 && ![9, 10, 12, 13, 27].includes(one)) ? 'application/octet-stream' : 'text/plain; charset=utf-8';
+}
+
 function acceptsGzip(header = '') {
   return header.toLowerCase().split(',').map(one => one.trim()).some(one => /^gzip(;|$)/.test(one) && !/q=0(\.0*)?$/.test(one));
 }
@@ -89,9 +98,9 @@ export async function upload(sandbox, request, response, query) {
   const stored = [];
   const store = async (name, source) => {
     const at = place(name, user);
-    if (stored.some(one => one.path === at)) throw new Failure(400, `you cannot upload multiple files to the same path '${at}' in one upload request`);
+    if (stored.some(one => one.path === at)) throw new Failure(400, `you cannot upload multiple files to the same path '${at}' in one upload request, only the first specified file was uploaded`);
     await write(sandbox, at, source, user, metadata);
-    stored.push({ path: at, name: path.posix.basename(at), type: 'file', ...(metadata ? { metadata } : {}) });
+    stored.push({ name: path.posix.basename(at), path: at, type: 'file', ...(metadata ? { metadata } : {}) });
   };
   const plain = encoding === 'gzip' ? request.pipe(zlib.createGunzip()) : request;
   if (type.startsWith('application/octet-stream')) {

@@ -9,7 +9,9 @@ const TYPES = [['isFile', 'FILE_TYPE_FILE'], ['isDirectory', 'FILE_TYPE_DIRECTOR
 /** The absolute path in the sandbox that a request means. */
 export function resolve(name, user) {
   const { home } = USERS[user];
-  if (/^~[^/\\]/.test(name)) throw new ConnectError('invalid_argument', `failed to expand path '${name}' for user '${user}': cannot expand user-specific home dir`);
+  if (typeof name !== 'string') throw new ConnectError('invalid_argument', 'unmarshal message: path is no string');
+  // The path is missing from the message of envd, too.
+  if (/^~[^/\\]/.test(name)) throw new ConnectError('invalid_argument', `failed to expand path '' for user '${user}': cannot expand user-specific home dir`);
   const expanded = name.replace(/^~/, home);
   return expanded.startsWith('/') ? expanded : path.posix.join(home, expanded);
 }
@@ -36,13 +38,15 @@ export function entry(sandbox, name) {
   const at = sandbox.machine.inside(name, false);
   const stat = fs.lstatSync(at, { throwIfNoEntry: false });
   if (!stat) throw new ConnectError('not_found', `file not found: lstat ${name}: no such file or directory`);
+  // A link has the type and the mode of what it leads to, if that is there.
+  const shown = (stat.isSymbolicLink() && fs.statSync(sandbox.machine.inside(name), { throwIfNoEntry: false })) || stat;
   const who = id => Object.keys(USERS).find(user => USERS[user].uid === id) ?? String(id);
   const metadata = sandbox.fileMetadata.get(at);
   return {
-    name: path.posix.basename(name) || '/', type: TYPES.find(([test]) => stat[test]())?.[1] ?? 'FILE_TYPE_UNSPECIFIED', path: name,
-    ...(stat.size ? { size: String(stat.size) } : {}), mode: stat.mode & 0o777, permissions: permissions(stat),
+    name: path.posix.basename(name) || '/', type: TYPES.find(([test]) => shown[test]())?.[1] ?? 'FILE_TYPE_UNSPECIFIED', path: name,
+    ...(stat.size ? { size: String(stat.size) } : {}), mode: shown.mode & 0o777, permissions: permissions(stat),
     owner: who(stat.uid), group: who(stat.gid), modifiedTime: stat.mtime.toISOString(),
-    ...(stat.isSymbolicLink() ? { symlinkTarget: fs.readlinkSync(at) } : {}), ...(metadata ? { metadata } : {}),
+    ...(stat.isSymbolicLink() ? { symlinkTarget: path.posix.resolve(path.posix.dirname(name), fs.readlinkSync(at)) } : {}), ...(metadata ? { metadata } : {}),
   };
 }
 
@@ -119,8 +123,8 @@ function observe(sandbox, { path: name = '', recursive = false, includeEntry = f
   const at = resolve(name, user);
   const place = sandbox.machine.inside(at);
   const stat = fs.statSync(place, { throwIfNoEntry: false });
-  if (!stat) throw new ConnectError('not_found', `path not found: stat ${at}: no such file or directory`);
-  if (!stat.isDirectory()) throw new ConnectError('invalid_argument', `path ${at} not a directory`);
+  if (!stat) throw new ConnectError('not_found', `path ${at} not found: stat ${at}: no such file or directory`);
+  if (!stat.isDirectory()) throw new ConnectError('invalid_argument', `path ${at} not a directory: %!w(<nil>)`);
   const known = new Set(fs.readdirSync(place, { recursive }).map(String));
   const watcher = fs.watch(place, { recursive }, (_, changed) => {
     if (!changed) return;

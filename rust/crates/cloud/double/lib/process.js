@@ -95,8 +95,8 @@ export const PROCESS = {
   Start: { streaming: true, handle: start },
   Connect: { streaming: true, handle: connect },
   StreamInput: { streaming: true, clientOnly: true, handle: streamInput },
-  List: { handle: async ({ sandbox }) => ({ processes: [...sandbox.processes].map(([pid, one]) =>
-    ({ config: one.config, pid, ...(one.tag === undefined ? {} : { tag: one.tag }) })) }) },
+  List: { handle: async ({ sandbox }) => withoutZeros({ processes: [...sandbox.processes].map(([pid, one]) =>
+    withoutZeros({ config: withoutZeros(one.config), pid, tag: one.tag })) }) },
   Update: { handle: async ({ sandbox, message }) => {
     find(sandbox, message.process);
     if (message.pty) throw new ConnectError('internal', 'error resizing tty: tty not assigned to process');
@@ -109,7 +109,7 @@ export const PROCESS = {
   SendSignal: { handle: async ({ sandbox, message }) => {
     const one = find(sandbox, message.process);
     const signal = SIGNALS[message.signal];
-    if (!signal) throw new ConnectError('unimplemented', `invalid signal: ${message.signal ?? 'SIGNAL_UNSPECIFIED'}`);
+    if (!signal) throw new ConnectError('unimplemented', 'invalid signal: SIGNAL_UNSPECIFIED');
     one.silence();
     one.child.signal(signal);
     return {};
@@ -184,10 +184,15 @@ function input(one, value) {
   one.child.stdin.write(Buffer.from(value.stdin, 'base64'));
 }
 
+/** JSON of protobuf leaves out what is empty. */
+function withoutZeros(message) {
+  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined && Object.keys(value).length !== 0 || typeof value === 'number'));
+}
+
 function locate(processes, selector) {
   if (selector?.pid !== undefined) return processes.has(selector.pid) ? [selector.pid, processes.get(selector.pid)] : null;
   if (selector?.tag !== undefined) return [...processes].find(([, one]) => one.tag === selector.tag) ?? null;
-  throw new ConnectError('unimplemented', 'invalid input type <nil>');
+  throw new ConnectError('unimplemented', 'invalid input type *process.ProcessSelector');
 }
 
 function find(sandbox, selector) {
