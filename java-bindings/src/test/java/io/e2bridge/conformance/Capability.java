@@ -1,0 +1,13 @@
+package io.e2bridge.conformance;
+
+/** What one backend can and another cannot. Everything that is not here holds on each. */
+enum Capability {
+    /** The limits that were asked for are those of the sandbox; elsewhere the template's size decides. */
+    LIMITS_AS_ASKED,
+    /** A result says when memory ran out. */
+    OUT_OF_MEMORY_IS_SEEN,
+    /** Templates go to files and come from files. */
+    TEMPLATE_FILES,
+    /** Another process of the same account sees what this one made. */
+    SHARED_BY_PROCESSES
+}
