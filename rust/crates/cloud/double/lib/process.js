@@ -21,6 +21,8 @@ const WRAP = 'exec nice -n 0 "${@}"';
 /** One process and who listens to it. */
 class Process {
   listeners = new Set();
+  // What it wrote before its start was told, which is for the first who listens.
+  #early = [];
 
   constructor(child, config, tag) {
     this.child = child;
@@ -58,6 +60,7 @@ class Process {
   #publish(name, stream, data) {
     for (let at = 0; at < data.length; at += CHUNK) {
       const message = { event: { data: { [name]: data.subarray(at, at + CHUNK).toString('base64') } } };
+      this.#early?.push(message);
       for (const listener of this.listeners) {
         if (!listener.send(message)) {
           stream.pause();
@@ -70,6 +73,8 @@ class Process {
   /** Sends a stream the start, what is written from now on, and the end. */
   async follow(stream, pid, { request, response }) {
     stream.send({ event: { start: { pid } } });
+    this.#early?.forEach(message => stream.send(message));
+    this.#early = null;
     this.listeners.add(stream);
     const seconds = Number(request.headers['keepalive-ping-interval']) || KEEPALIVE_SECONDS;
     const keepalive = setInterval(() => stream.send({ event: { keepalive: {} } }), seconds * 1000);
