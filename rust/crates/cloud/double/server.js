@@ -38,6 +38,9 @@ const ledger = new Ledger();
 const admin = {
   'GET requests': () => ledger.requests,
   'DELETE requests': () => ledger.forget(),
+  'PUT step': ({ name = null }) => {
+    ledger.step = name;
+  },
   'GET violations': () => ({ checked: checker.checked, skipped: checker.skipped, violations: checker.violations }),
   'GET stats': () => ({
     counts: ledger.counts, creates: world.creates, sandboxes: world.sandboxes.size, openConnections: ledger.open.size,

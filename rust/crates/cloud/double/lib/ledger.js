@@ -7,6 +7,8 @@ const MOST_BODY = 256 * 1024;
 export class Ledger {
   requests = [];
   counts = {};
+  /** What the requests that come now are for, by the word of whoever sends them. */
+  step = null;
   open = new Set();
   total = 0;
 
@@ -23,7 +25,7 @@ export class Ledger {
 
   /** Notes a request. Its body is noted as it is read by the service. */
   note(request, plane, route) {
-    const record = { plane, route, method: request.method, url: request.url, headers: request.headers, at: Date.now() };
+    const record = { step: this.step, plane, route, method: request.method, url: request.url, headers: request.headers, at: Date.now() };
     this.counts[route] = (this.counts[route] ?? 0) + 1;
     if (this.requests.length < MOST_REQUESTS) this.requests.push(record);
     return record;

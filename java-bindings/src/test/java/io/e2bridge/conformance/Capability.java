@@ -2,6 +2,10 @@ package io.e2bridge.conformance;
 
 /** What one backend can and another cannot. Everything that is not here holds on each. */
 enum Capability {
+    /** Code runs in an interpreter. */
+    CODE,
+    /** Each sandbox has files of its own. */
+    FILES_OF_ITS_OWN,
     /** The limits that were asked for are those of the sandbox; elsewhere the template's size decides. */
     LIMITS_AS_ASKED,
     /** A result says when memory ran out. */

@@ -274,6 +274,14 @@ abstract class Contract {
         assertEquals(200, status.json().get("limits").get("memory_mb").intValue());
     }
 
+    @Test
+    void outOfMemoryIsAResult() {
+        needs(Capability.OUT_OF_MEMORY_IS_SEEN);
+        String sandbox = remember(client.createE2BSandbox(name(), "base", 60, 32, 1).sandboxId());
+        ProcessResult result = shell(sandbox, "head -c 200000000 /dev/zero | tail -c 150000000 >/dev/null");
+        assertTrue(result.outOfMemory() || result.exitCode() != 0, result.json().toString());
+    }
+
     // ---- programs
 
     @Test
@@ -396,13 +404,13 @@ abstract class Contract {
         CompletableFuture<E2BException> outcome = new CompletableFuture<>();
         Thread caller = Thread.ofPlatform().start(() -> {
             try {
-                client.executeE2BProcess(sandbox, "echo >/tmp/begun; sleep 5; echo >/tmp/late", null, 60, true);
+                client.executeE2BProcess(sandbox, "echo >/tmp/interrupt-begun; sleep 5; echo >/tmp/interrupt-late", null, 60, true);
                 outcome.complete(null);
             } catch (E2BException e) {
                 outcome.complete(e);
             }
         });
-        while (!shell(sandbox, "ls /tmp").stdout().contains("begun")) {
+        while (!shell(sandbox, "ls /tmp").stdout().contains("interrupt-begun")) {
             Thread.sleep(50);
         }
         caller.interrupt();
@@ -410,7 +418,7 @@ abstract class Contract {
         assertNotNull(e, "the call was not cancelled");
         assertEquals(E2BErrorCode.CANCELLED, e.code(), e.getMessage());
         Thread.sleep(5_500);
-        assertFalse(shell(sandbox, "ls /tmp").stdout().contains("late"));
+        assertFalse(shell(sandbox, "ls /tmp").stdout().contains("interrupt-late"));
     }
 
     // ---- files
@@ -447,6 +455,7 @@ abstract class Contract {
         "python | python     | 1 + 2 | print('hello')       | 1 / 0  | ZeroDivisionError",
         "node   | javascript | 1 + 2 | console.log('hello') | null.x | TypeError"})
     void resultOutputAndExceptionOfCode(String template, String language, String sum, String print, String fail, String error) {
+        needs(Capability.CODE);
         String sandbox = sandbox(template);
         CodeResult result = client.runE2BCode(sandbox, language, sum, null, 30);
         assertEquals("3", result.result(), result.json().toString());
@@ -462,6 +471,7 @@ abstract class Contract {
     @ParameterizedTest
     @CsvSource({"python, python, kept = 41, kept + 1", "node, javascript, globalThis.kept = 41, kept + 1"})
     void codeIsStatelessUnlessInAContext(String template, String language, String set, String get) {
+        needs(Capability.CODE);
         String sandbox = sandbox(template);
         client.runE2BCode(sandbox, language, set, null, 30);
         assertNotNull(client.runE2BCode(sandbox, language, get, null, 30).error());
@@ -473,6 +483,7 @@ abstract class Contract {
     @ParameterizedTest
     @CsvSource({"python, python, while True: pass", "node, javascript, for (;;) {}"})
     void endlessCodeTimesOutAndTheSandboxLivesOn(String template, String language, String endless) {
+        needs(Capability.CODE);
         String sandbox = sandbox(template);
         CodeResult result = client.runE2BCode(sandbox, language, endless, null, 2);
         assertTrue(result.timedOut(), result.json().toString());
@@ -553,6 +564,7 @@ abstract class Contract {
 
     @Test
     void aTemplateCarriesWhatTheSandboxChanged() {
+        needs(Capability.FILES_OF_ITS_OWN);
         String sandbox = sandbox("base");
         String template = name();
         client.writeE2BFile(sandbox, "/opt/tool/file", "kept".getBytes(StandardCharsets.UTF_8));

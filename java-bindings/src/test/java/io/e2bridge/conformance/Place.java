@@ -3,6 +3,7 @@ package io.e2bridge.conformance;
 import io.e2bridge.E2B;
 import io.e2bridge.E2BConfig;
 import io.e2bridge.Engine;
+import java.util.EnumSet;
 import java.util.Set;
 
 /** Where the contract is tried. */
@@ -33,7 +34,7 @@ interface Place extends AutoCloseable {
 
         @Override
         public Set<Capability> capabilities() {
-            return Set.of(Capability.LIMITS_AS_ASKED, Capability.OUT_OF_MEMORY_IS_SEEN, Capability.TEMPLATE_FILES);
+            return EnumSet.complementOf(EnumSet.of(Capability.SHARED_BY_PROCESSES));
         }
 
         @Override

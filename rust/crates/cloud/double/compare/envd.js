@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Sends the same requests to an envd and to the double, and prints where the answers differ.
-// Usage: node compare-envd.js ENVD_URL TOKEN
+// Usage: node compare/envd.js ENVD_URL TOKEN
 //   ENVD_URL  an envd that runs already, whose user `user` has the home /home/user and whose access token is TOKEN
 // What differs from run to run (process ids, times, sizes of directories) is left out. Ends with 1 on a difference that
 // EXPECTED does not explain.
@@ -8,8 +8,8 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import zlib from 'node:zlib';
-import { frame } from './lib/connect.js';
-import { signature } from './lib/files.js';
+import { frame } from '../lib/connect.js';
+import { signature } from '../lib/files.js';
 
 const KEY = 'e2b_' + '0'.repeat(40);
 
@@ -218,7 +218,7 @@ function plain(value) {
 }
 
 async function startDouble() {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('server.js', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../server.js', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] });
   const port = await new Promise(resolve => child.stdout.once('data', data => resolve(Number(data))));
   const base = `http://127.0.0.1:${port}`;
   const created = await (await fetch(base + '/v2/sandboxes', {
@@ -230,7 +230,7 @@ async function startDouble() {
 
 const [url, token] = process.argv.slice(2);
 if (!url || !token) {
-  console.error('usage: node compare-envd.js ENVD_URL TOKEN');
+  console.error('usage: node compare/envd.js ENVD_URL TOKEN');
   process.exit(2);
 }
 const envd = new Service(url, token);
