@@ -4,8 +4,8 @@ package io.e2bridge.conformance;
 enum Capability {
     /** Code runs in an interpreter. */
     CODE,
-    /** Each sandbox has files of its own. */
-    FILES_OF_ITS_OWN,
+    /** Each sandbox has files and variables of its own. */
+    SANDBOXES_APART,
     /** The limits that were asked for are those of the sandbox; elsewhere the template's size decides. */
     LIMITS_AS_ASKED,
     /** A result says when memory ran out. */

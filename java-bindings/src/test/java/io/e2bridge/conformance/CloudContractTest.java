@@ -28,7 +28,7 @@ class CloudContractTest extends Contract {
 
         @Override
         public Set<Capability> capabilities() {
-            return EnumSet.of(Capability.CODE, Capability.FILES_OF_ITS_OWN, Capability.SHARED_BY_PROCESSES);
+            return EnumSet.of(Capability.CODE, Capability.SANDBOXES_APART, Capability.SHARED_BY_PROCESSES);
         }
 
         @Override

@@ -530,6 +530,7 @@ abstract class Contract {
 
     @Test
     void aDeploymentGrowsShrinksAndEnds() {
+        needs(Capability.SANDBOXES_APART);
         DeploymentCreated created = deploy("base", Map.of("instances", 2, "env", Map.of("COLOUR", "blue"), "metadata", Map.of("a", "b c")));
         assertTrue(created.deploymentId().matches("dep_[a-z0-9]{20,}"), created.deploymentId());
         assertEquals(2, new HashSet<>(created.sandboxIds()).size());
@@ -564,7 +565,7 @@ abstract class Contract {
 
     @Test
     void aTemplateCarriesWhatTheSandboxChanged() {
-        needs(Capability.FILES_OF_ITS_OWN);
+        needs(Capability.SANDBOXES_APART);
         String sandbox = sandbox("base");
         String template = name();
         client.writeE2BFile(sandbox, "/opt/tool/file", "kept".getBytes(StandardCharsets.UTF_8));
