@@ -56,7 +56,7 @@ impl Backend for CloudBackend {
             expires_at: status::stamp(&detail.end_at),
             timeout: request.timeout_seconds,
             limits: status::limits_of(&detail),
-            isolation: status::isolation(),
+            isolation: status::isolation().into(),
             backend: self.name().to_owned(),
             timestamp: now(),
         })

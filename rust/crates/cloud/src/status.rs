@@ -145,7 +145,7 @@ pub(crate) fn document(detail: &Detail, metric: Option<&Metric>, executions: u64
         ended_at: None,
         reason: None,
         limits: limits_of(detail),
-        isolation: isolation(),
+        isolation: isolation().into(),
         deployment_id: deployment_of(detail),
         metrics: metrics(detail, metric, executions),
         sampled_at: sampled.map_or_else(now, |at| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(at))),
