@@ -115,7 +115,7 @@ fn dispatch<'a>(
             let config = config::parse(text(0))?;
             assert!(["required", "best_effort"].contains(&config::isolation_word(config.local.isolation)));
             if config.backend == BackendKind::Cloud {
-                return Err(config::no_cloud());
+                return Err(config::no_host());
             }
             for file in
                 [&config.local.data_directory, &config.local.python, &config.local.node].into_iter().flatten()
