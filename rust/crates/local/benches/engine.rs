@@ -1,4 +1,5 @@
-//! Times of the engine's calls, without the boundary to Java: `cargo bench -p e2bridge-local`, or, of whole lives alone, `... -- rates`.
+//! Times of the engine's calls, without the boundary to Java: `cargo bench -p e2bridge-local`, or, of whole lives alone, `... -- rates`,
+//! and of many sandboxes at once, `... -- growth`.
 //! Prints p50, p90 and p99 in microseconds; needs a host that can isolate.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a program that prints what it measures")]
 
@@ -23,6 +24,9 @@ fn main() {
     let pooled = LocalBackend::open(Config::default()).expect("an engine");
     if std::env::args().any(|argument| argument == "rates") {
         return rates(&pooled);
+    }
+    if std::env::args().any(|argument| argument == "growth") {
+        return growth(pooled);
     }
     let cold = LocalBackend::open(Config { pool_base: Some(0), ..Config::default() }).expect("an engine");
     let mut one = create(&cold);
@@ -67,6 +71,57 @@ fn main() {
     report("terminate, 5 ms apart", times.1);
 
     rates(&pooled);
+}
+
+/// What calls take, and how much memory each sandbox has to itself, while more and more of them live.
+fn growth(pooled: LocalBackend) {
+    drop(pooled);
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("descriptors");
+    let engine = LocalBackend::open(Config { pool_base: Some(0), ..Config::default() }).expect("an engine");
+    drop(create(&engine));
+    let mut ids = Vec::new();
+    for most in [10, 100, 500, 1_000, 1_500, 2_000] {
+        ids.extend((ids.len()..most - 50.min(most)).map(|_| create(&engine)));
+        measure(&format!("create, {most} live"), most - ids.len(), || ids.push(create(&engine)));
+        let mut turn = ids.iter().cycle();
+        measure("  status", 1_000, || {
+            drop(engine.sandbox_status(turn.next().expect("one")).expect("status"));
+        });
+        measure("  list", 100, || {
+            drop(engine.list_sandboxes(StatusFilter::parse(None).expect("a filter")).expect("list"));
+        });
+        let mut last: Vec<_> = (0..50).map(|_| create(&engine)).collect();
+        measure("  terminate", 50, || terminate(&engine, &last.pop().expect("one each")));
+        let (private, shared) = memory_of_inits();
+        println!(
+            "  each has {private:.0} KiB to itself, and {shared:.0} KiB with its share of what is common"
+        );
+    }
+}
+
+/// Mean of the private and of the proportional memory of every init of a sandbox on this machine, KiB.
+fn memory_of_inits() -> (f64, f64) {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
+    let inits = processes.filter(|path| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim_end() == "e2b-init")
+    });
+    let (mut count, mut private, mut shared) = (0.0, 0.0, 0.0);
+    for init in inits {
+        let Ok(text) = std::fs::read_to_string(init.join("smaps_rollup")) else { continue };
+        let sum = |names: &[&str]| -> f64 {
+            let value = |line: &str| line.split_whitespace().nth(1)?.parse::<f64>().ok();
+            text.lines()
+                .filter(|line| names.iter().any(|name| line.starts_with(name)))
+                .filter_map(value)
+                .sum()
+        };
+        count += 1.0;
+        private += sum(&["Private_Clean:", "Private_Dirty:"]);
+        shared += sum(&["Pss:"]);
+    }
+    (private / count, shared / count)
 }
 
 /// Whole lives, as many at a time.
