@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum ZygoteRequest {
     /// The id maps are written: build the root.
     Begin,
-    /// A new sandbox. `[status, control]`: `status` carries [`CloneCommand`] and [`CloneReport`], `control` is for its init.
+    /// A new sandbox. `[status, control]`: `status` carries [`CloneCommand`] and [`CloneReport`], `control` is for its init. A network of
+    /// a sandbox that has ended may follow.
     Clone(Order),
 }
 
@@ -57,7 +58,8 @@ pub(crate) enum ZygoteReply {
     Ready,
     /// The zygote cannot be; it exits.
     Failed(Step),
-    /// The clone exists, its id maps are written, it waits for [`CloneCommand::Go`]. `[pidfd]`
+    /// The clone exists, its id maps are written, it waits for [`CloneCommand::Go`]. `[pidfd]`, then
+    /// its network, if it has one of its own.
     Cloned {
         /// As in the order.
         sandbox: u64,

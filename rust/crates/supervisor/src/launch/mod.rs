@@ -1,6 +1,7 @@
 //! From an order to a confined process: the zygote's part, and that of its clone.
 
 pub(crate) mod child;
+pub(crate) mod networks;
 pub(crate) mod parent;
 
 use std::ffi::{CStr, CString};

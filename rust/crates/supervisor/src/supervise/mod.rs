@@ -283,7 +283,8 @@ impl Supervisor {
     fn next_deadline(&self) -> Option<Instant> {
         let sandboxes = self.timed.iter().filter_map(|number| self.sandboxes.get(number)?.deadline);
         let templates = self.templates.values().filter_map(TemplateState::deadline);
-        sandboxes.chain(templates).min()
+        let zygotes = self.zygotes.values().filter_map(Zygote::deadline);
+        sandboxes.chain(templates).chain(zygotes).min()
     }
 
     fn keep_time(&mut self) {
@@ -300,6 +301,7 @@ impl Supervisor {
             .map(|(&template, _)| template)
             .collect();
         late.into_iter().for_each(|template| self.template_is_late(template));
+        self.zygotes.values_mut().for_each(|zygote| zygote.keep_time(now));
     }
 
     /// Ends every zygote and with it every sandbox, removes the cgroups and the record.

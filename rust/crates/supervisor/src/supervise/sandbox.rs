@@ -68,6 +68,7 @@ pub(super) struct Sandbox {
     pub(super) pidfd: Option<(OwnedFd, Token)>,
     pub(super) init_pid: u32,
     pub(super) groups: Option<Groups>,
+    pub(super) network: Option<OwnedFd>,
     pub(super) id: Option<u32>,
     /// Why it is being ended, when that is an error.
     pub(super) failure: Option<Failure>,
@@ -165,6 +166,7 @@ impl Supervisor {
                 pidfd: None,
                 init_pid: 0,
                 groups: None,
+                network: None,
                 id: None,
                 failure: None,
                 killers: Vec::new(),
@@ -239,7 +241,7 @@ impl Supervisor {
     }
 
     /// The clone exists and waits. It gets its cgroups, or its processors, and is let go.
-    pub(super) fn cloned(&mut self, number: u64, pidfd: OwnedFd) {
+    pub(super) fn cloned(&mut self, number: u64, pidfd: OwnedFd, network: Option<OwnedFd>) {
         let kill = |pidfd: &OwnedFd| {
             // Fails only when it is gone.
             let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
@@ -255,6 +257,7 @@ impl Supervisor {
             }
         };
         sandbox.pidfd = Some((pidfd, token));
+        sandbox.network = network;
         if matches!(sandbox.phase, Phase::Ending) {
             return self.send_kill(number);
         }
@@ -453,6 +456,11 @@ impl Supervisor {
             self.poller.remove(&fd, token);
         }
         sandbox.lifeline = None;
+        if let (Some(network), Some(zygote)) = (sandbox.network.take(), sandbox.zygote)
+            && let Some(zygote) = self.zygotes.get_mut(&zygote)
+        {
+            zygote.keep_network(network);
+        }
         sandbox.phase = Phase::Gone { until: Instant::now() + REMOVAL_PATIENCE };
         self.clear_away(number, Instant::now());
     }

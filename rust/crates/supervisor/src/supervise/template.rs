@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::{Failure, Mechanism, Template};
@@ -25,6 +25,13 @@ use crate::zygote;
 
 /// Most orders that a zygote has in its socket.
 const MOST_ORDERS: u32 = 16;
+/// How long the network of a sandbox that has ended rests before its zygote looks at it: what the kernel does by timers is done by then,
+/// the first of them within a few of its ticks.
+const REST: Duration = Duration::from_millis(50);
+/// How long one is kept that is not needed.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+/// Most networks that rest.
+const MOST_RESTING: usize = 192;
 
 /// Where a template stands.
 #[derive(Default)]
@@ -73,9 +80,35 @@ pub(super) struct Zygote {
     ordered: u32,
     /// Path inside.
     interpreter: Option<String>,
+    /// Networks of sandboxes that have ended, and since when; the first to end is in front.
+    networks: VecDeque<(Instant, OwnedFd)>,
 }
 
 impl Zygote {
+    /// Keeps the network of a sandbox that has ended for a later one.
+    pub(super) fn keep_network(&mut self, network: OwnedFd) {
+        if self.networks.len() < MOST_RESTING {
+            self.networks.push_back((Instant::now(), network));
+        }
+    }
+
+    /// When the next network has been kept long enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.networks.front().map(|(since, _)| *since + LONGEST_REST)
+    }
+
+    /// Lets go of networks that were not needed.
+    pub(super) fn keep_time(&mut self, now: Instant) {
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.networks.pop_front();
+        }
+    }
+
+    fn rested_network(&mut self) -> Option<OwnedFd> {
+        let (since, _) = self.networks.front()?;
+        (since.elapsed() >= REST).then(|| self.networks.pop_front())?.map(|(_, network)| network)
+    }
+
     pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.0.as_fd()
     }
@@ -244,6 +277,7 @@ impl Supervisor {
             queue: VecDeque::new(),
             ordered: 0,
             interpreter: path,
+            networks: VecDeque::new(),
         };
         match (began, watched) {
             (Ok(()), Ok((socket, end))) => {
@@ -307,7 +341,9 @@ impl Supervisor {
             let Some((order, [status, control])) = self.order(sandbox, number) else { continue };
             let Some(zygote) = self.zygotes.get_mut(&number) else { return };
             let request = ZygoteRequest::Clone(order);
-            match socket::send(&zygote.socket.0, &request, &[status.as_fd(), control.as_fd()]) {
+            let returned = zygote.rested_network();
+            let fds: Vec<_> = [&status, &control].into_iter().chain(&returned).map(AsFd::as_fd).collect();
+            match socket::send(&zygote.socket.0, &request, &fds) {
                 Ok(()) => zygote.ordered += 1,
                 // Its end, and what it said last, is about to be noticed. It is a reset when it left messages unread.
                 Err(error)
@@ -337,8 +373,9 @@ impl Supervisor {
             Ok(Some((ZygoteReply::Failed(step), _))) => self.zygote_failed(number, &explain(&step)),
             Ok(Some((ZygoteReply::Cloned { sandbox }, fds))) => {
                 zygote.ordered = zygote.ordered.saturating_sub(1);
-                match fds.into_iter().next() {
-                    Some(pidfd) => self.cloned(sandbox, pidfd),
+                let mut fds = fds.into_iter();
+                match fds.next() {
+                    Some(pidfd) => self.cloned(sandbox, pidfd, fds.next()),
                     None => {
                         self.zygote_failed(number, &unavailable("clone sandbox", "the zygote sent no pidfd"))
                     }

@@ -15,7 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
-use crate::launch::{self, parent::Networks};
+use crate::launch;
+use crate::launch::networks::Networks;
+use crate::launch::parent::Clone;
 use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
 use crate::plan::{INHERITED_LIMITS, Identity, Tier, View, WATCHES, WATCHES_SHARE};
 use crate::{process_tier, sys};
@@ -72,8 +74,11 @@ impl Zygote {
             let mut networks = networks.borrow_mut();
             networks.stock().or_else(|_| networks.leave())
         };
-        serve(socket, idle, |order, status, control| {
-            launch::parent::clone(&prepared, &mut networks.borrow_mut(), order, status, control)
+        serve(socket, idle, |order, [status, control], returned| {
+            let mut networks = networks.borrow_mut();
+            let clone = launch::parent::clone(&prepared, &mut networks, order, status, control);
+            returned.for_each(|network| networks.take_back(network));
+            clone
         })
     }
 
@@ -84,7 +89,10 @@ impl Zygote {
         serve(
             socket,
             || Ok(()),
-            |order, status, control| process_tier::clone(&prepared, order, status, control),
+            |order, [status, control], _| {
+                let pidfd = process_tier::clone(&prepared, order, status, control)?;
+                Ok(Clone { pidfd, network: None })
+            },
         )
     }
 
@@ -195,7 +203,7 @@ fn bound_watches() -> Result<(), Step> {
 fn serve(
     socket: BorrowedFd<'_>,
     mut idle: impl FnMut() -> Result<(), Step>,
-    mut clone: impl FnMut(&Order, OwnedFd, OwnedFd) -> Result<OwnedFd, Step>,
+    mut clone: impl FnMut(&Order, [OwnedFd; 2], std::vec::IntoIter<OwnedFd>) -> Result<Clone, Step>,
 ) -> Result<(), Step> {
     loop {
         if !waits(socket) {
@@ -204,10 +212,14 @@ fn serve(
         // An error here is the end of the supervisor, or of this program's integrity.
         let Ok(Some((request, fds))) = socket::recv(socket) else { return Ok(()) };
         let ZygoteRequest::Clone(order) = request else { return Ok(()) };
-        let Ok([status, control]) = <[OwnedFd; 2]>::try_from(fds) else { return Ok(()) };
+        let mut fds = fds.into_iter();
+        let (Some(status), Some(control)) = (fds.next(), fds.next()) else { return Ok(()) };
         let Order { sandbox, .. } = order;
-        let sent = match clone(&order, status, control) {
-            Ok(pidfd) => socket::send(socket, &ZygoteReply::Cloned { sandbox }, &[pidfd.as_fd()]),
+        let sent = match clone(&order, [status, control], fds) {
+            Ok(Clone { pidfd, network }) => {
+                let fds: Vec<_> = [&pidfd].into_iter().chain(&network).map(AsFd::as_fd).collect();
+                socket::send(socket, &ZygoteReply::Cloned { sandbox }, &fds)
+            }
             Err(step) => socket::send(socket, &ZygoteReply::CloneFailed { sandbox, step }, &[]),
         };
         if sent.is_err() {

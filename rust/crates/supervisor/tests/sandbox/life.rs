@@ -108,8 +108,9 @@ fn a_hundred_sandboxes_come_and_go() {
     }
     assert!(sandboxes.iter().all(|sandbox| !sandbox.alive()));
     assert_eq!(descendants(engine.child.id()).len(), 1);
-    let open = fs::read_dir(format!("/proc/{}/fd", engine.child.id())).map_or(0, Iterator::count);
-    assert!(open < 12, "{open} descriptors are open");
+    // Networks that could have been used again are kept for some seconds.
+    let open = || fs::read_dir(format!("/proc/{}/fd", engine.child.id())).map_or(0, Iterator::count);
+    eventually("descriptors stay open", || open() < 12);
     engine.close();
     assert!(engine.cgroups().is_empty());
 }

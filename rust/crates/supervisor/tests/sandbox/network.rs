@@ -73,3 +73,47 @@ fn the_network_belongs_to_nobody_inside() {
         except OSError as error: print(error.errno)";
     assert_eq!(sandbox.python(code), "1");
 }
+
+/// What tells networks apart, also when the kernel gives the number of one that is gone to another.
+const COOKIE: &str =
+    "import socket\ns = socket.socket()\nprint(int.from_bytes(s.getsockopt(1, 71, 8), 'little'))";
+
+/// The networks of so many sandboxes that live one after the other, each after the one before has rested.
+fn networks_of_next(engine: &Engine, count: usize) -> Vec<String> {
+    let next = |_| {
+        let sandbox = engine.create(Template::Base);
+        let network = sandbox.python(COOKIE);
+        let used =
+            "cat /proc/net/dev /proc/net/sockstat | awk '/lo:/ {print $2, $3, $10, $11} /^sockets/ {print}'";
+        assert_eq!(sandbox.print(used), "0 0 0 0\nsockets: used 0");
+        engine.kill(sandbox.number);
+        std::thread::sleep(std::time::Duration::from_millis(80));
+        network
+    };
+    (0..count).map(next).collect()
+}
+
+#[test]
+fn a_network_is_used_again_only_when_nothing_was_done_in_it() {
+    let engine = Engine::start();
+    let untouched = networks_of_next(&engine, 4);
+    let distinct: std::collections::BTreeSet<_> = untouched.iter().collect();
+    assert!(distinct.len() < untouched.len(), "none was used again: {untouched:?}");
+    for touch in [
+        // A packet.
+        "socket.socket(type=2).sendto(b'x', ('127.0.0.1', 9))",
+        // An attempt, which is only counted.
+        "socket.socket(type=2).connect_ex(('192.0.2.1', 9))",
+        "socket.socket(10, 2).connect_ex(('2001:db8::1', 9))",
+        // A multicast group, of which the kernel makes something known later.
+        "socket.socket(type=2).setsockopt(0, 35, socket.inet_aton('239.1.2.3') + socket.inet_aton('127.0.0.1'))",
+        // A label of flows, which stays when its socket is gone.
+        "socket.socket(10, 2).setsockopt(41, 32, socket.inet_pton(10, '::1') + bytes([0, 0, 0, 0, 0, 255, 1, 0, 60, 0, 60, 0, 0, 0, 0, 0]))",
+    ] {
+        let sandbox = engine.create(Template::Base);
+        let touched = sandbox.python(&format!("{COOKIE}\n{touch}"));
+        engine.kill(sandbox.number);
+        std::thread::sleep(std::time::Duration::from_millis(80));
+        assert!(!networks_of_next(&engine, 3).contains(&touched), "{touch}");
+    }
+}
