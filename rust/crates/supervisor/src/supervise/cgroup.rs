@@ -10,7 +10,7 @@ use rustix::fs::Access;
 
 use crate::failure::{failure, system};
 
-/// Time over which a quota of processor time is counted, microseconds.
+/// Time over which a quota of processor time is counted, microseconds; what a new group of v1 has by itself.
 const PERIOD_US: u64 = 100_000;
 
 /// Part of the memory that buffers of TCP may take on top, where they are not counted together.
@@ -487,7 +487,6 @@ fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> 
             put(&directory.join("cpu.max"), &format!("{quota} {PERIOD_US}"))
         }
         (Controller::Cpu, _) => {
-            set("cpu.cfs_period_us", PERIOD_US)?;
             match set("cpu.cfs_quota_us", quota) {
                 // A group above has a lower quota already, which holds here, too.
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
@@ -637,7 +636,6 @@ mod tests {
                 "memory.limit_in_bytes",
                 "memory.memsw.limit_in_bytes",
                 "memory.kmem.tcp.limit_in_bytes",
-                "cpu.cfs_period_us",
                 "cpu.cfs_quota_us",
                 "pids.max",
             ],
