@@ -385,7 +385,7 @@ pub struct HealthReport {
     pub isolation: IsolationReport,
     /// Processors, memory, load, room for more sandboxes.
     pub host: Map<String, Value>,
-    /// Pools by template: ready, target, hits, misses, refill time.
+    /// Pools by template: active, ready, target, hits, misses, last and median refill time, last error.
     pub pools: Map<String, Value>,
     /// Per function, since open; functions never called are absent. Filled by the C ABI layer, which sees every call.
     pub latency: std::collections::BTreeMap<String, LatencySummary>,

@@ -81,6 +81,9 @@ fn growth(pooled: LocalBackend) {
     rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("descriptors");
     let engine = LocalBackend::open(Config { pool_base: Some(0), ..Config::default() }).expect("an engine");
     drop(create(&engine));
+    for template in ["base", "python", "node"] {
+        ready_memory(template);
+    }
     let mut ids = Vec::new();
     for most in [10, 100, 500, 1_000, 1_500, 2_000] {
         ids.extend((ids.len()..most - 50.min(most)).map(|_| create(&engine)));
@@ -99,6 +102,25 @@ fn growth(pooled: LocalBackend) {
             "  each has {private:.0} KiB to itself, and {shared:.0} KiB with its share of what is common"
         );
     }
+}
+
+/// What sandboxes of a template take while they wait in the pool, kernel memory included.
+fn ready_memory(template: &str) {
+    let request = CreateSandbox::new("bench", Some(template), None, None, None).expect("a request");
+    let engine = LocalBackend::open(Config::default()).expect("an engine");
+    let made = |_| engine.create_sandbox(&request, &CancelToken::new()).ok();
+    // The first one of a template fills its pool.
+    let Some(first) = made(0) else { return println!("{template} is not to be had here") };
+    let mut taken: Vec<_> = (0..10)
+        .map_while(|number| {
+            std::thread::sleep(Duration::from_secs(1));
+            engine.sandbox_status(&made(number)?.sandbox_id).ok()?.metrics.memory_bytes
+        })
+        .collect();
+    terminate(&engine, &first.sandbox_id);
+    taken.sort_unstable();
+    let median = taken.get(taken.len() / 2).map_or(f64::NAN, |bytes| *bytes as f64 / 1024.0 / 1024.0);
+    println!("{:<44} {median:>9.2} MiB", format!("memory of a ready sandbox, {template}"));
 }
 
 /// Mean of the private and of the proportional memory of every init of a sandbox on this machine, KiB.

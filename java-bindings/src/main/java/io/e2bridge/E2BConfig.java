@@ -238,7 +238,9 @@ public final class E2BConfig {
         }
 
         /**
-         * How many ready sandboxes of {@code base} are kept, so that creating one takes no set-up.
+         * How many ready sandboxes of {@code base} are kept, so that creating one takes no set-up. They are made in the background from the
+         * first use of the template on, serve creates with default limits, and end with the client; when none is ready, one is made for the
+         * call. Each holds its interpreter, started, and less than 1 MiB of memory, the kernel's included.
          *
          * @param count 0 to 64; null: 4
          * @return this
@@ -248,7 +250,7 @@ public final class E2BConfig {
         }
 
         /**
-         * How many ready sandboxes of {@code python} are kept.
+         * How many ready sandboxes of {@code python} are kept, as in {@link #poolBase}; each holds about 8 MiB.
          *
          * @param count 0 to 64; null: 1, with its interpreter started
          * @return this
@@ -258,7 +260,7 @@ public final class E2BConfig {
         }
 
         /**
-         * How many ready sandboxes of {@code node} are kept.
+         * How many ready sandboxes of {@code node} are kept, as in {@link #poolBase}; each holds 8 MiB or more.
          *
          * @param count 0 to 64; null: 1, with its interpreter started
          * @return this

@@ -51,7 +51,10 @@ public record HealthReport(JsonNode json) implements E2BDocument {
         return Fields.object(json, "host");
     }
 
-    /** {@return an object: pools by template: ready, target, hits, misses, refill time} */
+    /**
+     * {@return an object: pools by template, each with active (true once the template was used), ready, target, hits, misses (creates that
+     * found none ready), last_fill_ms and median_fill_ms (how long the last one and the last 64 took to be made; null before), last_error}
+     */
     public JsonNode pools() {
         return Fields.object(json, "pools");
     }
