@@ -256,6 +256,8 @@ struct Worker {
     interpreter: Interpreter,
     process: RunningProcess,
     socket: OwnedFd,
+    /// As [`Sandbox::memory_kills`], before it was started.
+    kills: Option<u64>,
 }
 
 /// What of a worker is ready.
@@ -332,7 +334,8 @@ pub(crate) fn run(
         Some(worker) => worker,
         None => Worker::start(sandbox, interpreter, Some(interrupt))?,
     };
-    let kills_before = sandbox.memory_kills();
+    let embedded = interpreter == Interpreter::EmbeddedJavaScript;
+    let kills_before = if embedded { worker.kills } else { sandbox.memory_kills() };
     let mut output = Output::default();
     let (end, after) = match worker.serve(engine, sandbox, request, due, interrupt, &mut output) {
         Err(_) if sandbox.failed_of_memory() => (RunEnd::Exited(OUT_OF_MEMORY), After::Gone),
@@ -343,7 +346,9 @@ pub(crate) fn run(
         (After::Usable, Some(lease)) => lease.give_back(worker),
         (After::Gone, _) => {}
     }
-    let out_of_memory = sandbox.memory_killed_since(kills_before)
+    // The embedded engine starts no process: as long as itself is there, nothing of its run was killed.
+    let out_of_memory = (!embedded || matches!(end, RunEnd::Exited(_)))
+        && sandbox.memory_killed_since(kills_before)
         || matches!(end, RunEnd::Exited(Exit { out_of_memory: true, .. }));
     Ok(Run { end, output, out_of_memory, duration: began.elapsed() })
 }
@@ -369,10 +374,11 @@ impl Worker {
             capture: true,
             worker: true,
         };
+        let kills = sandbox.memory_kills();
         let mut process = sandbox.spawn(spec, interrupt)?;
         let socket =
             process.worker.take().ok_or_else(|| Error::internal("a worker was started without a socket"))?;
-        Ok(Self { interpreter, process, socket })
+        Ok(Self { interpreter, process, socket, kills })
     }
 
     /// True when it has ended, as far as init has told, or says something unasked: code that wrote a reply of its own is followed
