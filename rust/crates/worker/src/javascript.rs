@@ -24,7 +24,10 @@ use realm::{Failure, Outcome, Realm};
 const WARM_UP: (u64, u64) = (1_000, 65_536);
 /// Touches what most code touches: the parser, closures, strings, arrays, printing, JSON, exceptions, jobs.
 const WARM_UP_CODE: &str = "const f = (x) => { console.log('w', x, [1, 2], { a: 1 }); try { null.x } catch (e) { String(e) } \
-    return JSON.parse(JSON.stringify({ x })).x + `${[3, 1].map((y) => y * 2).sort()}`.length + Math.sqrt(2); }; f(1); ({ v: f(2) })";
+    return JSON.parse(JSON.stringify({ x })).x + `${[3, 1].map((y) => y * 2).sort()}`.length + Math.sqrt(2); }; f(1); \
+    var g = (p, b) => p - (1 - p) / b; function h(a, ...rest) { let s = 0; for (const one of rest) s += one; return a < s ? s : a; } \
+    console.error((() => Math.round(1e4 * Math.max(0, g(0.55, 2))))(), f(2).toFixed(2), new Map([[1, h(1, 2, 3)]])); \
+    class K { #v = 1; get v() { return this.#v; } } display(new K().v); ({ v: f(2), w: 0.1 + 0.2, t: 'a'.repeat(9).split('') })";
 
 thread_local! {
     /// Made by [`prewarm`], inherited by forked processes.
@@ -34,16 +37,25 @@ thread_local! {
 /// See [`crate::prewarm`].
 pub(crate) fn prewarm() {
     // A realm that is thrown away pays for what the first run of a process pays once: code pages, the allocator, lazy tables.
-    if let Ok(realm) = Realm::new() {
-        drop(realm.run(&warm_up(WARM_UP_CODE)));
+    if let Ok(mut realm) = Realm::new() {
+        rehearse(&mut realm);
     }
     WARM.set(Realm::new().ok());
 }
 
-fn warm_up(code: &str) -> WorkerRequest {
+/// A run from the request to the reply, undone.
+fn rehearse(realm: &mut Realm) {
+    let message = serde_json::to_vec(&warm_up()).unwrap_or_default();
+    if let Ok(request) = serde_json::from_slice(&message) {
+        drop(serde_json::to_vec(&Reply::new(0, &realm.run(&request), false)));
+    }
+    realm.renew();
+}
+
+fn warm_up() -> WorkerRequest {
     WorkerRequest {
         run: 0,
-        code: code.to_owned(),
+        code: WARM_UP_CODE.to_owned(),
         stateless: true,
         timeout_ms: WARM_UP.0,
         max_output_bytes: WARM_UP.1,
@@ -61,9 +73,10 @@ pub(crate) fn serve(socket: OwnedFd) {
     let mut channel = Channel::new(socket);
     let mut ready = WARM.take();
     // Memory that was inherited is copied when it is first written to. While nobody waits, a run that is undone takes that upon itself.
-    if let Some(realm) = ready.as_mut().filter(|_| !channel.has_input()) {
-        drop(catch_unwind(AssertUnwindSafe(|| realm.run(&warm_up(WARM_UP_CODE)))));
-        realm.renew();
+    if let Some(realm) = ready.as_mut().filter(|_| !channel.has_input())
+        && catch_unwind(AssertUnwindSafe(|| rehearse(realm))).is_err()
+    {
+        return;
     }
     while let Ok(Some(message)) = channel.receive() {
         let Ok(request) = serde_json::from_slice::<WorkerRequest>(&message) else { return };
@@ -173,4 +186,18 @@ fn array_length(ctx: &Ctx<'_>, array: &Value<'_>) -> usize {
     // SAFETY: the context is alive and the value an array of its runtime, whose length is a plain number.
     let failed = unsafe { qjs::JS_GetLength(ctx.as_raw().as_ptr(), array.as_raw(), &raw mut length) };
     if failed < 0 { 0 } else { usize::try_from(length).unwrap_or(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rehearsal_reaches_its_end() {
+        let outcome = Realm::new().unwrap().run(&warm_up());
+        assert!(outcome.error.is_none(), "{:?}", outcome.error.map(|error| error.traceback));
+        assert!(
+            outcome.result.is_some() && outcome.stdout.lines().count() == 3 && !outcome.stderr.is_empty()
+        );
+    }
 }
