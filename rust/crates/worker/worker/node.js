@@ -70,32 +70,44 @@ function writeAll(descriptor, data) {
   }
 }
 
-/** Fills the buffer; false at the end of the channel. */
-function readAll(buffer) {
-  let offset = 0;
-  while (offset < buffer.length) {
-    let count;
+/** Reads once, at most as much as fits behind `start`; 0 at the end of the channel. */
+function readSome(buffer, start) {
+  for (;;) {
     try {
-      count = readSync(CHANNEL, buffer, offset, buffer.length - offset, null);
+      return readSync(CHANNEL, buffer, start, buffer.length - start, null);
     } catch (error) {
       if (error.code !== 'EAGAIN' && error.code !== 'EINTR') throw error;
       pause();
-      continue;
     }
-    if (count === 0) return false;
-    offset += count;
   }
-  return true;
 }
 
-const prefix = Buffer.alloc(4);
+const PREFIX = 4;
+/** Most requests come whole with one read, and one request comes at a time. */
+const incoming = Buffer.alloc(16 * 1024);
 
 function readRequest() {
-  if (!readAll(prefix)) return null;
-  const length = prefix.readUInt32LE(0);
+  let filled = 0;
+  while (filled < PREFIX) {
+    const count = readSome(incoming, filled);
+    if (count === 0) return null;
+    filled += count;
+  }
+  const length = incoming.readUInt32LE(0);
   if (length === 0 || length > MAX_MESSAGE) return null;
-  const body = allocUnsafe(length);
-  return readAll(body) ? parse(body.utf8Slice(0, length)) : null;
+  let body = incoming;
+  if (PREFIX + length > incoming.length) {
+    body = allocUnsafe(PREFIX + length);
+    incoming.copy(body, 0, 0, filled);
+  }
+  while (filled < PREFIX + length) {
+    const count = readSome(body, filled);
+    if (count === 0) return null;
+    filled += count;
+  }
+  // The next one comes after the reply to this one.
+  if (filled > PREFIX + length) return null;
+  return parse(body.utf8Slice(PREFIX, PREFIX + length));
 }
 
 function leave() {
