@@ -506,7 +506,7 @@ int32_t delete_e2b_template(e2b_client client,
  * Parameters: `template_name` required, a name or tpl_ id. `file` required, the host's path of the file to write.
  * Ownership: the arguments are read during the call only; `out` is the caller's to free with e2b_buffer_free.
  * Threads: any, also at the same time on one client; waits for the file; not cancellable.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, UNSUPPORTED (the cloud).
  */
 int32_t export_e2b_template_file(e2b_client client,
                                  uint64_t call,
@@ -523,7 +523,8 @@ int32_t export_e2b_template_file(e2b_client client,
  * the archive.
  * Ownership: the arguments are read during the call only; `out` is the caller's to free with e2b_buffer_free.
  * Threads: any, also at the same time on one client; waits for the file; not cancellable.
- * Errors: INVALID_ARGUMENT, NOT_FOUND (file), ALREADY_EXISTS, LIMIT_EXCEEDED, PERMISSION_DENIED, UNAVAILABLE.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND (file), ALREADY_EXISTS, LIMIT_EXCEEDED, PERMISSION_DENIED, UNAVAILABLE, UNSUPPORTED (the
+ * cloud).
  */
 int32_t import_e2b_template_file(e2b_client client,
                                  uint64_t call,

@@ -74,6 +74,13 @@ struct Life {
     extended: Option<SystemTime>,
 }
 
+impl Life {
+    /// When it is to end: not before the calls that need it.
+    fn wanted(&self) -> SystemTime {
+        self.extended.map_or(self.end, |extended| extended.max(self.end))
+    }
+}
+
 /// What is to be made.
 pub(crate) struct New<'a> {
     pub(crate) name: &'a str,
@@ -321,7 +328,7 @@ impl Client {
         guard.check()?;
         let raw = raw_id(id)?;
         if let Some(known) = self.known(raw) {
-            let past = known.life().extended.is_none() && known.life().end <= SystemTime::now();
+            let past = known.life().wanted() <= SystemTime::now();
             if !past && known.detail().state == State::Running {
                 return Ok(known);
             }
@@ -494,68 +501,76 @@ impl Client {
         seconds: u32,
         guard: &Guard<'_>,
     ) -> Result<Hold<'a>> {
-        let mut life = known.life();
         let needed = SystemTime::now() + Duration::from_secs(u64::from(seconds)) + MARGIN;
-        let has = life.extended.map_or(life.end, |extended| extended.max(life.end));
-        if needed > has {
-            let from_now = seconds.saturating_add(u32::try_from(MARGIN.as_secs()).unwrap_or(0));
-            let time = self.transport.request_time();
-            let raw = &known.access.raw_id;
-            match self.control.set_timeout(&self.transport, guard, raw, from_now, time) {
-                Ok(()) => life.extended = Some(needed),
-                // The account may not have sandboxes that live so long; this one then ends when it ends.
-                Err(error) if matches!(error.code(), Code::InvalidArgument | Code::PermissionDenied) => {}
-                Err(error) if error.code() == Code::NotFound => {
-                    drop(life);
-                    return Err(self.gone(&known.id(), raw));
-                }
-                Err(error) => return Err(error.with("sandbox_id", known.id())),
+        let before = {
+            let mut life = known.life();
+            life.holds += 1;
+            let before = life.extended;
+            if needed <= life.wanted() {
+                return Ok(Hold { client: self, known });
             }
+            life.extended = Some(needed);
+            before
+        };
+        let hold = Hold { client: self, known };
+        match self.apply(known, guard, self.transport.request_time()) {
+            Ok(()) => Ok(hold),
+            // The account may not have sandboxes that live so long; this one then ends when it ends.
+            Err(error) if matches!(error.code(), Code::InvalidArgument | Code::PermissionDenied) => {
+                let mut life = known.life();
+                if life.extended == Some(needed) {
+                    life.extended = before;
+                }
+                drop(life);
+                Ok(hold)
+            }
+            Err(error) if error.code() == Code::NotFound => Err(self.gone(&known.id(), &known.access.raw_id)),
+            Err(error) => Err(error.with("sandbox_id", known.id())),
         }
-        life.holds += 1;
-        drop(life);
-        Ok(Hold { client: self, known })
     }
 
     fn release(&self, known: &Known) {
-        let mut life = known.life();
-        life.holds -= 1;
-        if life.holds > 0 || life.extended.take().is_none() {
-            return;
+        let prolonged = {
+            let mut life = known.life();
+            life.holds -= 1;
+            life.holds == 0 && life.extended.take().is_some()
+        };
+        if prolonged {
+            // Where this fails it lives longer than it was to, and no longer than the call might have taken.
+            let _ = self.apply(known, &self.plain_guard(), SHORT);
         }
-        let left = life.end.duration_since(SystemTime::now()).unwrap_or_default().as_secs();
-        let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
-        // Where this fails it lives longer than it was to, and no longer than the call might have taken.
-        let _ =
-            self.control.set_timeout(&self.transport, &self.plain_guard(), &known.access.raw_id, left, SHORT);
+    }
+
+    /// Tells the cluster when a sandbox is to end. What others want meanwhile is told, too, so that the last word is right.
+    fn apply(&self, known: &Known, guard: &Guard<'_>, time: Duration) -> Result<()> {
+        loop {
+            let wanted = known.life().wanted();
+            let left = wanted.duration_since(SystemTime::now()).unwrap_or_default();
+            let seconds = u32::try_from(left.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+            self.control.set_timeout(&self.transport, guard, &known.access.raw_id, seconds, time)?;
+            if known.life().wanted() == wanted {
+                return Ok(());
+            }
+        }
     }
 
     /// Lets a sandbox live so many seconds from now; answers the end.
     pub(crate) fn set_timeout(&self, id: &str, seconds: u32) -> Result<SystemTime> {
         let guard = self.plain_guard();
         let known = self.find(id, &guard)?;
-        let mut life = known.life();
         let end = SystemTime::now() + Duration::from_secs(u64::from(seconds));
-        let time = self.transport.request_time();
-        match self.control.set_timeout(&self.transport, &guard, &known.access.raw_id, seconds, time) {
-            Ok(()) => {
-                life.end = end;
-                // A call that needs more has asked for it, and must again.
-                if let Some(extended) = life.extended.filter(|extended| *extended > end) {
-                    let more = extended.duration_since(SystemTime::now()).unwrap_or_default().as_secs() + 1;
-                    let more = u32::try_from(more).unwrap_or(u32::MAX);
-                    let raw = &known.access.raw_id;
-                    let _ = self.control.set_timeout(&self.transport, &guard, raw, more, time);
-                }
-                Ok(end)
-            }
-            Err(error) if error.code() == Code::NotFound => {
-                drop(life);
-                Err(self.gone(id, &known.access.raw_id))
-            }
-            Err(error) if error.code() == Code::InvalidArgument => Err(error.about("timeout")),
-            Err(error) => Err(error),
+        let before = std::mem::replace(&mut known.life().end, end);
+        let Err(error) = self.apply(&known, &guard, self.transport.request_time()) else { return Ok(end) };
+        let mut life = known.life();
+        if life.end == end {
+            life.end = before;
         }
+        drop(life);
+        Err(match error.code() {
+            Code::NotFound => self.gone(id, &known.access.raw_id),
+            Code::InvalidArgument => error.about("timeout"),
+            _ => error,
+        })
     }
 
     // Going

@@ -29,8 +29,8 @@ pub(crate) const PORT: u16 = 49983;
 pub(crate) const USER: &str = "user";
 /// Where programs start.
 pub(crate) const HOME: &str = "/home/user";
-/// How often a stream says that it is still there, seconds.
-const KEEPALIVE_SECONDS: &str = "50";
+/// How often a stream says that it is still there, seconds, unless it has to more often.
+const KEEPALIVE_SECONDS: u64 = 50;
 /// From this version on a file is the body of its request, before it is a part of a form.
 const PLAIN_UPLOADS: (u32, u32, u32) = (0, 5, 7);
 /// Separates the parts of a form; what is between is of known length, so that nothing in it can end it early.
@@ -235,7 +235,8 @@ impl<'a> Envd<'a> {
             .map_err(|error| Error::internal(format!("a request has no JSON form: {error}")))?;
         let body = frame(&json);
         let mut headers = self.connect_headers("application/connect+json");
-        headers.push(("Keepalive-Ping-Interval", KEEPALIVE_SECONDS.to_owned()));
+        let keepalive = (self.transport.idle_time().as_secs() / 2).clamp(1, KEEPALIVE_SECONDS);
+        headers.push(("Keepalive-Ping-Interval", keepalive.to_string()));
         if let Some(timeout) = start.timeout {
             headers.push(("Connect-Timeout-Ms", timeout.as_millis().to_string()));
         }

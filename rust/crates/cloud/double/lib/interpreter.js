@@ -14,6 +14,12 @@ const LANGUAGES = {
   bash: { file: 'bash.sh', command: ['bash'] },
 };
 
+/** As the real server has it: a result that is a string in single quotes comes without them, its escapes as they are. */
+function withoutQuotes(message) {
+  const { type, text } = message;
+  return type === 'result' && text.length > 1 && text.startsWith("'") && text.endsWith("'") ? { ...message, text: text.slice(1, -1) } : message;
+}
+
 /** One kernel: code goes in on descriptor 5, what happened comes back on 4, output on 1 and 2 up to a mark on both. */
 class Kernel {
   #buffer = '';
@@ -37,7 +43,7 @@ class Kernel {
       this.#buffer += data;
       const lines = this.#buffer.split('\n');
       this.#buffer = lines.pop();
-      for (const line of lines) this.tell?.(JSON.parse(line));
+      for (const line of lines) this.tell?.(withoutQuotes(JSON.parse(line)));
     });
   }
 

@@ -86,7 +86,7 @@ pub unsafe extern "C" fn delete_e2b_template(
 /// Parameters: `template_name` required, a name or tpl_ id. `file` required, the host's path of the file to write.
 /// Ownership: the arguments are read during the call only; `out` is the caller's to free with e2b_buffer_free.
 /// Threads: any, also at the same time on one client; waits for the file; not cancellable.
-/// Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE.
+/// Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, UNSUPPORTED (the cloud).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn export_e2b_template_file(
     client: E2bClient,
@@ -116,7 +116,8 @@ pub unsafe extern "C" fn export_e2b_template_file(
 /// the archive.
 /// Ownership: the arguments are read during the call only; `out` is the caller's to free with e2b_buffer_free.
 /// Threads: any, also at the same time on one client; waits for the file; not cancellable.
-/// Errors: INVALID_ARGUMENT, NOT_FOUND (file), ALREADY_EXISTS, LIMIT_EXCEEDED, PERMISSION_DENIED, UNAVAILABLE.
+/// Errors: INVALID_ARGUMENT, NOT_FOUND (file), ALREADY_EXISTS, LIMIT_EXCEEDED, PERMISSION_DENIED, UNAVAILABLE, UNSUPPORTED (the
+/// cloud).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn import_e2b_template_file(
     client: E2bClient,

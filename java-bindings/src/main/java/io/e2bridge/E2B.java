@@ -380,7 +380,8 @@ public final class E2B implements AutoCloseable {
      *
      * @param sandboxId the sandbox, required
      * @param templateName name of the template, required; an exported one of that name is replaced at once or not at all
-     * @param includeData true takes {@code /home/user} and {@code /data} too; null: false
+     * @param includeData true takes {@code /home/user} and {@code /data} too; null: false. On the cloud a snapshot is of the whole
+     *     sandbox, whatever is given, and the answer says so
      * @return the template
      * @throws E2BException NOT_FOUND; ALREADY_EXISTS for {@code base}, {@code python}, {@code node} and names that begin with
      *     {@code tpl_}; CANCELLED
@@ -545,7 +546,7 @@ public final class E2B implements AutoCloseable {
      * @param templateName its name or {@code tpl_} id, required
      * @param file the archive, required; relative to the JVM's working directory; replaced when it is there
      * @return the archive
-     * @throws E2BException NOT_FOUND; PERMISSION_DENIED; CANCELLED when the thread was interrupted before
+     * @throws E2BException NOT_FOUND; PERMISSION_DENIED; UNSUPPORTED on the cloud; CANCELLED when the thread was interrupted before
      */
     public TemplateFile exportE2BTemplateFile(String templateName, Path file) {
         return answered(() -> new TemplateFile(calls.exportTemplateFile(
@@ -569,7 +570,7 @@ public final class E2B implements AutoCloseable {
      * @param file the archive, required; relative to the JVM's working directory
      * @param templateName name of the template; null: the one in the archive. An exported one of that name is replaced
      * @return the template
-     * @throws E2BException NOT_FOUND for the file; INVALID_ARGUMENT for what is no archive or could harm; LIMIT_EXCEEDED;
+     * @throws E2BException NOT_FOUND for the file; INVALID_ARGUMENT for what is no archive or could harm; UNSUPPORTED on the cloud; LIMIT_EXCEEDED;
      *     ALREADY_EXISTS for a reserved name; CANCELLED when the thread was interrupted before
      */
     public TemplateExported importE2BTemplateFile(Path file, String templateName) {

@@ -380,7 +380,7 @@ public final class E2BConfig {
         }
 
         /**
-         * Longest pause between two bytes of an answer or a file. A sandbox says every 50 seconds that it is still there.
+         * Longest pause between two bytes of an answer or a file. A sandbox is asked to say within half of it that it is still there.
          *
          * @param time 1 to 3,600 seconds, a part of a second counts as a whole one; null: 120 seconds
          * @return this
