@@ -1,9 +1,11 @@
 //! The backend against scripted servers on loopback, which are doubles of a cluster.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{ProcessResult, SandboxState};
-use e2bridge_core::request::{CreateSandbox, ExecuteProcess, StatusFilter};
+use e2bridge_core::request::{CreateSandbox, DeployTemplate, ExecuteProcess, ScaleDeployment, StatusFilter};
 use e2bridge_core::{Backend, CancelToken, Code, Error, Result};
 use serde_json::{Value, json};
 
@@ -624,4 +626,113 @@ fn ids_of_both_forms_are_taken_and_others_are_not_sent() {
         assert_eq!(backend.sandbox_status(id).unwrap_err().code(), Code::NotFound, "{id}");
     }
     assert_eq!(server.all_asked().len(), before);
+}
+
+/// A cluster that keeps what is made; the creation of number `refused`, from 0, is refused.
+fn keeping(refused: Option<usize>) -> (Server, Arc<Mutex<BTreeMap<String, Value>>>) {
+    let made: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
+    let all = Arc::clone(&made);
+    let server = Server::new(move |asked| {
+        let mut all = all.lock().unwrap();
+        Some(match (asked.method.as_str(), asked.path()) {
+            ("POST", "/v2/sandboxes") if refused == Some(asked.before) => {
+                Reply::Json(403, json!({"code": 403, "message": "not that many"}))
+            }
+            ("POST", "/v2/sandboxes") => {
+                let id = format!("i{}", asked.before);
+                let mut sandbox = detail();
+                sandbox["sandboxID"] = json!(id);
+                sandbox["metadata"] = asked.json()["metadata"].clone();
+                all.insert(id.clone(), sandbox);
+                Reply::Json(201, json!({"sandboxID": id, "envdVersion": "0.6.13"}))
+            }
+            ("GET", "/v2/sandboxes") => Reply::Json(200, all.values().cloned().collect()),
+            ("GET", "/sandboxes/metrics") => Reply::Json(200, json!({"sandboxes": {}})),
+            ("POST", "/process.Process/List") => Reply::Json(200, json!({})),
+            (method, path) => {
+                let id = path.strip_prefix("/sandboxes/").unwrap_or_default();
+                let found = if method == "DELETE" { all.remove(id) } else { all.get(id).cloned() };
+                match (found, method) {
+                    (None, _) => Reply::Json(404, json!({"code": 404, "message": "not found"})),
+                    (Some(_), "DELETE") => Reply::Json(204, Value::Null),
+                    (Some(sandbox), _) => Reply::Json(200, sandbox),
+                }
+            }
+        })
+    });
+    (server, made)
+}
+
+fn deploy(backend: &CloudBackend, instances: u32) -> Result<e2bridge_core::document::DeploymentCreated> {
+    let configuration = json!({"instances": instances, "env": {"A": "b"}, "strategy": "momentum"});
+    let request =
+        DeployTemplate::new("python", "desk 1", configuration.as_object().unwrap().clone()).unwrap();
+    backend.deploy_template(&request, &CancelToken::new())
+}
+
+fn scale(
+    backend: &CloudBackend,
+    id: &str,
+    count: i64,
+    auto: bool,
+) -> Result<e2bridge_core::document::DeploymentScaled> {
+    backend.scale_deployment(&ScaleDeployment::new(id, Some(count), Some(auto)).unwrap(), &CancelToken::new())
+}
+
+#[test]
+fn a_deployment_of_one_client_is_scaled_and_ended_by_another() {
+    let (server, made) = keeping(None);
+    let first = open(&server);
+    let deployed = deploy(&first, 2).unwrap();
+    let variables = server.asked("POST", "/v2/sandboxes")[0].json()["envVars"].clone();
+    assert_eq!(
+        (&variables["A"], &variables["E2B_DEPLOYMENT_ID"]),
+        (&json!("b"), &json!(deployed.deployment_id))
+    );
+    drop(first);
+    assert_eq!(made.lock().unwrap().len(), 2, "closing ends no deployment");
+    let second = open(&server);
+    let listed = second.list_sandboxes(StatusFilter::All).unwrap();
+    assert!(listed.sandboxes.iter().all(|row| row.deployment_id.as_ref() == Some(&deployed.deployment_id)));
+    let scaled = scale(&second, &deployed.deployment_id, 3, false).unwrap();
+    assert_eq!((scaled.previous_instances, scaled.instances, scaled.status.as_str()), (2, 3, "scaled"));
+    let made_last = server.asked("POST", "/v2/sandboxes")[2].json();
+    assert_eq!(made_last["metadata"]["e2bridge_instance"], json!("2"));
+    assert_eq!(made_last["metadata"]["e2bridge_category"], json!("desk 1"));
+    assert_eq!(made_last["envVars"]["A"], json!("b"));
+    assert_eq!(scale(&second, &deployed.deployment_id, 0, false).unwrap().status, "ended");
+    assert!(made.lock().unwrap().is_empty());
+    let error = scale(&second, &deployed.deployment_id, 1, false).unwrap_err();
+    assert_eq!((error.code(), &error.context()["status"]), (Code::NotFound, &json!("ended")));
+    assert_eq!(scale(&second, "dep_unknown", 1, false).unwrap_err().code(), Code::NotFound);
+}
+
+#[test]
+fn a_deployment_that_cannot_have_all_its_instances_leaves_none_and_a_scale_keeps_what_it_got() {
+    let (server, made) = keeping(Some(2));
+    let backend = open(&server);
+    let error = deploy(&backend, 5).unwrap_err();
+    assert_eq!(error.code(), Code::PermissionDenied, "{error}");
+    assert!(error.message().ends_with("the deployment was rolled back"), "{error}");
+    assert!(made.lock().unwrap().is_empty());
+    let (server, made) = keeping(Some(1));
+    let backend = open(&server);
+    let id = deploy(&backend, 1).unwrap().deployment_id;
+    let scaled = scale(&backend, &id, 2, false).unwrap();
+    assert_eq!((scaled.status.as_str(), scaled.instances), ("partial", 1));
+    assert_eq!((scaled.failures[0].instance, scaled.failures[0].code.as_str()), (1, "PERMISSION_DENIED"));
+    assert_eq!(made.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_dead_instance_of_a_deployment_that_follows_its_load_is_replaced() {
+    let (server, made) = keeping(None);
+    let backend = open(&server);
+    let id = deploy(&backend, 1).unwrap().deployment_id;
+    let scaled = scale(&backend, &id, 2, true).unwrap();
+    assert!(scaled.auto_scale && scaled.instances == 2);
+    made.lock().unwrap().remove("i0");
+    wait_until("it was not replaced", || made.lock().unwrap().contains_key("i2"));
+    scale(&backend, &id, 0, false).unwrap();
+    assert!(made.lock().unwrap().is_empty());
 }
