@@ -16,7 +16,7 @@ final class OurCalls {
     public static void main(String[] arguments) throws IOException {
         address = arguments[0];
         try (E2B client = E2B.open(E2BConfig.builder()
-                .backend(Backend.CLOUD).apiKey(arguments[1]).apiUrl(address).sandboxUrl(address).build())) {
+                .backend(Backend.CLOUD).apiKey(arguments[1]).apiUrl(URI.create(address)).sandboxUrl(URI.create(address)).build())) {
             step("create");
             String sandbox = client.createE2BSandbox("compare", "python", 60, 128, 1).sandboxId();
             step("list");

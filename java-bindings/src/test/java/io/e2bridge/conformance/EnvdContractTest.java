@@ -1,6 +1,7 @@
 package io.e2bridge.conformance;
 
 import io.e2bridge.E2B;
+import java.net.URI;
 import java.util.EnumSet;
 import java.util.Set;
 import org.junit.jupiter.api.Assumptions;
@@ -39,7 +40,7 @@ class EnvdContractTest extends Contract {
 
         @Override
         public E2B open() {
-            return E2B.open(control.config().sandboxUrl(address).build());
+            return E2B.open(control.config().sandboxUrl(URI.create(address)).build());
         }
 
         @Override

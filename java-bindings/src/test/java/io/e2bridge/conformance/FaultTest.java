@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.e2bridge.E2B;
 import io.e2bridge.E2BErrorCode;
 import io.e2bridge.E2BException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -47,7 +49,7 @@ class FaultTest {
         services = new TheDouble();
         client = services.open(SECONDS);
         sandbox = client.createE2BSandbox("faults", "python", 600, 128, 1).sandboxId();
-        client.writeE2BFile(sandbox, "file", "content of a file".getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        client.writeE2BFile(sandbox, "file", "content of a file".getBytes(StandardCharsets.UTF_8));
         client.runE2BCode(sandbox, "python", "1", "warm", 30);
     }
 
@@ -305,7 +307,7 @@ class FaultTest {
 
     @Test
     void nobodyThereIsUnavailable() {
-        try (E2B nowhere = E2B.open(services.config().apiUrl("http://127.0.0.1:1").build())) {
+        try (E2B nowhere = E2B.open(services.config().apiUrl(URI.create("http://127.0.0.1:1")).build())) {
             E2BException e = assertThrows(E2BException.class, nowhere::listE2BSandboxes);
             assertEquals(E2BErrorCode.UNAVAILABLE, e.code(), e.getMessage());
         }

@@ -17,6 +17,7 @@ import java.net.HttpURLConnection;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -70,12 +71,13 @@ final class TheDouble implements Place {
 
     /** {@return a client with short time-outs in seconds} */
     E2B open(int seconds) {
-        return E2B.open(config().connectTimeout(seconds).requestTimeout(seconds).idleTimeout(seconds).build());
+        Duration time = Duration.ofSeconds(seconds);
+        return E2B.open(config().connectTimeout(time).requestTimeout(time).idleTimeout(time).build());
     }
 
     /** {@return settings that lead here} */
     E2BConfig.Builder config() {
-        return E2BConfig.builder().backend(Backend.CLOUD).apiKey(KEY).apiUrl(address).sandboxUrl(address);
+        return E2BConfig.builder().backend(Backend.CLOUD).apiKey(KEY).apiUrl(URI.create(address)).sandboxUrl(URI.create(address));
     }
 
     /** {@return the variables that lead here} */
