@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 // Makes the same calls with E2B's own client and with E2Bridge against the double, and compares the requests.
-// Usage: node sdk.js MODULES JAVA     (scripts/compare-sdk calls it)
-//   MODULES  where npm has installed what package.json names
-//   JAVA     the program that runs a single Java file with E2Bridge: scripts/java
-// Prints a table of all differences with their reasons; ends with 1 on one that has none, and on a reason without a difference.
+// Usage: node sdk.js MODULES JAVA DOCUMENT [--write]     (scripts/compare-sdk calls it)
+//   MODULES   where npm has installed what package.json names
+//   JAVA      the program that runs a single Java file with E2Bridge: scripts/java
+//   DOCUMENT  the page that has the table between two marks; --write puts it there
+// Prints a table of all differences with their reasons; ends with 1 on one that has none, on a reason without a difference, and
+// when the page has another table.
 import { execFile, spawn } from 'node:child_process';
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -15,7 +18,9 @@ const KEY = 'e2b_' + '0'.repeat(40);
 const HEADERS = ['x-api-key', 'authorization', 'x-access-token', 'content-type', 'accept', 'accept-encoding', 'connect-protocol-version',
   'connect-timeout-ms', 'keepalive-ping-interval', 'e2b-sandbox-id', 'e2b-sandbox-port', 'user-agent', 'content-encoding'];
 
-const [modules, java] = process.argv.slice(2);
+const MARKS = ['<!-- scripts/compare-sdk --write -->\n', '<!-- end of the table -->\n'];
+
+const [modules, java, documentFile, write] = process.argv.slice(2);
 const here = name => fileURLToPath(new URL(name, import.meta.url));
 
 async function withDouble(action) {
@@ -88,9 +93,11 @@ function facts({ url, headers, body, size }) {
   for (const [name, value] of Object.entries(all)) {
     if (/^header (x-access-token|e2b-sandbox-id|x-api-key)$/.test(name)) all[name] = 'set';
     all[name] = all[name].replace(/boundary=.*/, 'boundary=…');
-    if (value.length > 80) all[name] = value.slice(0, 80) + '…';
   }
   flatten('body', body, all);
+  for (const [name, value] of Object.entries(all)) {
+    all[name] = value.replace(/\b(exec_|v1_)[\w+/]{20,}/, '$1…').replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/, 'a uuid').slice(0, 80);
+  }
   if (body === undefined && size > 0) all.body = 'bytes';
   return all;
 }
@@ -143,17 +150,24 @@ for (const row of rows) {
   grouped.set(key, group);
 }
 const cell = text => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ');
-console.log('| requests | what | e2b | E2Bridge | reason |\n|---|---|---|---|---|');
+const lines = ['| requests | what | e2b | E2Bridge | reason |', '|---|---|---|---|---|'];
 for (const { reason, routes, example } of [...grouped.values()].sort((a, b) => [...a.routes][0].localeCompare([...b.routes][0]))) {
   const where = routes.size > 4 ? `${routes.size} of them` : [...routes].map(one => `\`${one}\``).join(', ');
-  console.log(`| ${where} | ${reason?.what ?? example.what} | \`${cell(example.theirs)}\` | \`${cell(example.ours)}\` | ${reason?.why ?? '**none**'} |`);
+  lines.push(`| ${where} | ${reason?.what ?? example.what} | \`${cell(example.theirs)}\` | \`${cell(example.ours)}\` | ${reason?.why ?? '**none**'} |`);
 }
+const table = lines.join('\n') + '\n';
 const unexplained = [...grouped.values()].filter(one => !one.reason);
 const stale = REASONS.filter(one => !used.has(one));
-console.log(`\n${compared} requests were compared, ${rows.length} differences, ${unexplained.length} without a reason.`);
+console.log(`${table}\n${compared} requests were compared, ${rows.length} differences, ${unexplained.length} without a reason.`);
 for (const one of stale) console.log(`This reason explains nothing any more: ${one.what}: ${one.why}`);
 for (const [name, { checks }] of [['e2b', their], ['E2Bridge', our]]) {
   for (const one of checks.skipped) console.log(`Not checked: ${one}`);
   for (const one of checks.violations) console.log(`${name} against the published documents: ${one.request}: ${one.problem}`);
 }
-process.exitCode = unexplained.length || stale.length || our.checks.violations.length ? 1 : 0;
+const page = fs.readFileSync(documentFile, 'utf8');
+const [from, to] = [page.indexOf(MARKS[0]) + MARKS[0].length, page.indexOf(MARKS[1])];
+const current = page.slice(from, to) === table;
+if (write === '--write') fs.writeFileSync(documentFile, page.slice(0, from) + table + page.slice(to));
+else if (!current) console.log(`${documentFile} has another table: scripts/compare-sdk --write`);
+const wrong = unexplained.length || stale.length || our.checks.violations.length || (!current && write !== '--write');
+process.exitCode = wrong ? 1 : 0;

@@ -331,11 +331,11 @@ abstract class Contract {
     void aTimeoutTakesEverythingOfTheExecution() throws InterruptedException {
         String sandbox = sandbox("base");
         ProcessResult result = client.executeE2BProcess(
-                sandbox, "echo begun; (setsid sh -c 'sleep 3; echo late >/tmp/late' &) ; sleep 30", null, 1, true);
+                sandbox, "echo begun; (setsid sh -c 'sleep 2; echo late >/tmp/late' &) ; sleep 30", null, 1, true);
         assertTrue(result.timedOut(), result.json().toString());
         assertEquals(-1, result.exitCode());
         assertEquals("begun\n", result.stdout());
-        Thread.sleep(3_500);
+        Thread.sleep(2_500);
         assertEquals("nothing\n", shell(sandbox, "cat /tmp/late 2>/dev/null || echo nothing").stdout());
     }
 
@@ -404,7 +404,7 @@ abstract class Contract {
         CompletableFuture<E2BException> outcome = new CompletableFuture<>();
         Thread caller = Thread.ofPlatform().start(() -> {
             try {
-                client.executeE2BProcess(sandbox, "echo >/tmp/interrupt-begun; sleep 5; echo >/tmp/interrupt-late", null, 60, true);
+                client.executeE2BProcess(sandbox, "echo >/tmp/interrupt-begun; sleep 3; echo >/tmp/interrupt-late", null, 60, true);
                 outcome.complete(null);
             } catch (E2BException e) {
                 outcome.complete(e);
@@ -417,7 +417,7 @@ abstract class Contract {
         E2BException e = outcome.get();
         assertNotNull(e, "the call was not cancelled");
         assertEquals(E2BErrorCode.CANCELLED, e.code(), e.getMessage());
-        Thread.sleep(5_500);
+        Thread.sleep(3_500);
         assertFalse(shell(sandbox, "ls /tmp").stdout().contains("interrupt-late"));
     }
 
