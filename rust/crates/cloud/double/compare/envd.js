@@ -110,7 +110,7 @@ const CASES = {
   'a time-out': s => s.run('echo first; sleep 30', {}, { headers: { 'connect-timeout-ms': '700' } }),
   'no terminal to resize': s => meanwhile(s, 'sleep 1', {}, pid => s.unary('/process.Process/Update', { ...select(pid), pty: { size: { cols: 80, rows: 24 } } })),
   'a terminal': async s => (await s.run('true', { pty: { size: { cols: 80, rows: 24 } } })).events?.length,
-  'SIGTERM': s => meanwhile(s, 'echo first; exec sleep 30', {}, pid => s.unary('/process.Process/SendSignal', { ...select(pid), signal: 'SIGNAL_SIGTERM' })),
+  'SIGTERM': s => meanwhile(s, 'exec sleep 30', {}, pid => s.unary('/process.Process/SendSignal', { ...select(pid), signal: 'SIGNAL_SIGTERM' })),
   'SIGKILL': s => meanwhile(s, 'exec sleep 30', {}, pid => s.unary('/process.Process/SendSignal', { ...select(pid), signal: 'SIGNAL_SIGKILL' })),
   'no such signal': s => meanwhile(s, 'sleep 1', {}, pid => s.unary('/process.Process/SendSignal', { ...select(pid) })),
   'a signal that is no word': s => meanwhile(s, 'sleep 1', {}, pid => s.unary('/process.Process/SendSignal', { ...select(pid), signal: 'SIGNAL_NONE' })),
@@ -143,6 +143,10 @@ const CASES = {
   'stat of a link': async s => {
     await s.run('ln -sf one.txt link');
     return s.unary(FILES + 'Stat', { path: '/home/user/link' });
+  },
+  'stat of a link to nothing': async s => {
+    await s.run('ln -sf /no/such dangling');
+    return s.unary(FILES + 'Stat', { path: '/home/user/dangling' });
   },
   'make a directory': s => s.unary(FILES + 'MakeDir', { path: 'd1/d2' }),
   'make it again': s => s.unary(FILES + 'MakeDir', { path: 'd1/d2' }),

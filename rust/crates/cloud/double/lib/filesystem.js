@@ -38,15 +38,16 @@ export function entry(sandbox, name) {
   const at = sandbox.machine.inside(name, false);
   const stat = fs.lstatSync(at, { throwIfNoEntry: false });
   if (!stat) throw new ConnectError('not_found', `file not found: lstat ${name}: no such file or directory`);
-  // A link has the type and the mode of what it leads to, if that is there.
-  const shown = (stat.isSymbolicLink() && fs.statSync(sandbox.machine.inside(name), { throwIfNoEntry: false })) || stat;
+  // A link has the type and the mode of what it leads to; one that leads nowhere has neither, and leads to itself.
+  const link = stat.isSymbolicLink();
+  const shown = link ? fs.statSync(sandbox.machine.inside(name), { throwIfNoEntry: false }) : stat;
   const who = id => Object.keys(USERS).find(user => USERS[user].uid === id) ?? String(id);
   const metadata = sandbox.fileMetadata.get(at);
   return {
-    name: path.posix.basename(name) || '/', type: TYPES.find(([test]) => shown[test]())?.[1] ?? 'FILE_TYPE_UNSPECIFIED', path: name,
-    ...(stat.size ? { size: String(stat.size) } : {}), mode: shown.mode & 0o777, permissions: permissions(stat),
+    name: path.posix.basename(name) || '/', ...(shown ? { type: TYPES.find(([test]) => shown[test]())?.[1] } : {}), path: name,
+    ...(stat.size ? { size: String(stat.size) } : {}), ...(shown ? { mode: shown.mode & 0o777 } : {}), permissions: permissions(stat),
     owner: who(stat.uid), group: who(stat.gid), modifiedTime: stat.mtime.toISOString(),
-    ...(stat.isSymbolicLink() ? { symlinkTarget: path.posix.resolve(path.posix.dirname(name), fs.readlinkSync(at)) } : {}), ...(metadata ? { metadata } : {}),
+    ...(link ? { symlinkTarget: shown ? path.posix.resolve(path.posix.dirname(name), fs.readlinkSync(at)) : name } : {}), ...(metadata ? { metadata } : {}),
   };
 }
 
