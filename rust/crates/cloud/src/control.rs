@@ -245,7 +245,7 @@ impl Control {
                     ask(format!("/sandboxes{old}")),
                 )
                 .map_err(|trouble| trouble.error)?;
-            let page: Vec<Detail> = expect(transport, OPERATION, &answer)?;
+            let page: Vec<Detail> = expect_rows(transport, OPERATION, &answer)?;
             rows.extend(page);
             token = next_token(&answer);
             if token.is_none() {
@@ -299,7 +299,7 @@ impl Control {
         const OPERATION: &str = "get metrics";
         let target = format!("/sandboxes/{}/metrics", escape(raw_id));
         let answer = self.get(transport, guard, OPERATION, target)?;
-        let all: Vec<Metric> = expect(transport, OPERATION, &answer)?;
+        let all: Vec<Metric> = expect_rows(transport, OPERATION, &answer)?;
         Ok(all.into_iter().max_by_key(|metric| metric.timestamp_unix))
     }
 
@@ -357,7 +357,7 @@ impl Control {
             }
         }
         let answer = self.get(transport, guard, "list templates", "/templates".to_owned())?;
-        let all = expect(transport, "list templates", &answer)?;
+        let all = expect_rows(transport, "list templates", &answer)?;
         self.templates.remember_old();
         Ok(all)
     }
@@ -413,7 +413,7 @@ impl Control {
         for _ in 0..MAX_PAGES {
             let query = query(&[("limit", Some(PAGE)), ("nextToken", token.as_deref())]);
             let answer = self.get(transport, guard, operation, format!("{path}{query}"))?;
-            rows.extend(expect::<Vec<T>>(transport, operation, &answer)?);
+            rows.extend(expect_rows::<T>(transport, operation, &answer)?);
             token = next_token(&answer);
             if token.is_none() {
                 break;
@@ -479,8 +479,25 @@ fn expect_none(transport: &Transport, operation: &str, answer: &Answer) -> Resul
     }
 }
 
+/// An object. Serde would also take a list, for the fields in their order.
 fn expect<T: DeserializeOwned>(transport: &Transport, operation: &str, answer: &Answer) -> Result<T> {
     expect_none(transport, operation, answer)?;
+    if answer.body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(unreadable(operation, "it is no JSON object").with("http_status", answer.head.status));
+    }
+    read(operation, answer)
+}
+
+fn expect_rows<T: DeserializeOwned>(
+    transport: &Transport,
+    operation: &str,
+    answer: &Answer,
+) -> Result<Vec<T>> {
+    expect_none(transport, operation, answer)?;
+    read(operation, answer)
+}
+
+fn read<T: DeserializeOwned>(operation: &str, answer: &Answer) -> Result<T> {
     // The text of serde names types and places, never values.
     serde_json::from_slice(&answer.body)
         .map_err(|error| unreadable(operation, error).with("http_status", answer.head.status))

@@ -341,6 +341,7 @@ abstract class Contract {
 
     @Test
     void theEndOfTheProgramIsTheEndOfTheCall() {
+        needs(Capability.ENDS_WITH_THE_PROGRAM);
         String sandbox = sandbox("base");
         // What is left in the background lives on, and has the output open.
         ProcessResult result = client.executeE2BProcess(sandbox, "(sleep 15; echo late) & echo $! >/tmp/child; echo first", null, 10, true);

@@ -230,7 +230,7 @@ class FaultTest {
             services.forget();
             fault(call, "status", 1, Map.of("status", status, "headers", Map.of("retry-after", "1")));
             make(call);
-            assertEquals(2, services.stats().get("counts").get(route(call)).intValue(), call + " " + status);
+            assertTrue(services.stats().get("counts").get(route(call)).intValue() >= 2, call + " " + status);
         }
     }
 
