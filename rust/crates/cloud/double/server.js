@@ -44,6 +44,7 @@ const admin = {
   'GET violations': () => ({ checked: checker.checked, skipped: checker.skipped, violations: checker.violations }),
   'GET stats': () => ({
     counts: ledger.counts, creates: world.creates, sandboxes: world.sandboxes.size, openConnections: ledger.open.size,
+    openAfter: [...ledger.open].map(socket => socket.lastRoute ?? 'nothing'),
     connections: ledger.total, processes: [...world.sandboxes.values()].reduce((sum, one) => sum + one.processes.size, 0),
   }),
   'POST faults': fault => faults.add(fault),

@@ -27,6 +27,7 @@ export class Ledger {
   note(request, plane, route) {
     const record = { step: this.step, plane, route, method: request.method, url: request.url, headers: request.headers, at: Date.now() };
     this.counts[route] = (this.counts[route] ?? 0) + 1;
+    request.socket.lastRoute = route;
     if (this.requests.length < MOST_REQUESTS) this.requests.push(record);
     return record;
   }

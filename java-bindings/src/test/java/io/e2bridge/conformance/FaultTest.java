@@ -79,7 +79,7 @@ class FaultTest {
         while (services.stats().get("openConnections").intValue() > 0 && Instant.now().isBefore(patience)) {
             Thread.sleep(50);
         }
-        assertEquals(0, services.stats().get("openConnections").intValue(), "connections are left");
+        assertEquals(0, services.stats().get("openConnections").intValue(), () -> "connections are left: " + services.stats());
         services.verify();
         services.close();
     }
