@@ -75,7 +75,8 @@ class FaultTest {
         client.terminateE2BSandbox(sandbox, true);
         client.close();
         hasty.close();
-        Instant patience = Instant.now().plusSeconds(10);
+        // Sandboxes whose making was not answered are looked for, at most so long, also when their client is closed.
+        Instant patience = Instant.now().plusSeconds(40);
         while (services.stats().get("openConnections").intValue() > 0 && Instant.now().isBefore(patience)) {
             Thread.sleep(50);
         }
