@@ -142,13 +142,15 @@ impl Pools {
         self.pools[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A ready sandbox of default limits. One whose interpreter has started has the usual environment, so it serves only who
-    /// wants no other.
+    /// A ready sandbox of default limits, rather one whose interpreter is there than one where it still starts. Either has the usual
+    /// environment, so it serves only who wants no other.
     pub(crate) fn take(&self, template: BuiltinTemplate, usual_environment: bool) -> Option<Arc<Sandbox>> {
         let mut pool = self.pool(template);
-        let position = pool.ready.iter().position(|sandbox| {
+        let fits = |sandbox: &Sandbox| {
             sandbox.state() == SandboxState::Running && (usual_environment || sandbox.workers.is_empty())
-        });
+        };
+        let started = pool.ready.iter().position(|sandbox| fits(sandbox) && sandbox.workers.have_started());
+        let position = started.or_else(|| pool.ready.iter().position(|sandbox| fits(sandbox)));
         match position.and_then(|position| pool.ready.remove(position)) {
             Some(sandbox) => {
                 pool.last_taken = Instant::now();
@@ -233,7 +235,7 @@ impl Pools {
     pub(crate) fn report(&self, template: BuiltinTemplate) -> PoolReport {
         let pool = self.pool(template);
         PoolReport {
-            ready: pool.ready.len(),
+            ready: pool.ready.iter().filter(|sandbox| sandbox.workers.have_started()).count(),
             target: pool.target,
             active: pool.active,
             hits: pool.hits,

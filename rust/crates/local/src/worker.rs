@@ -30,6 +30,8 @@ const INTERRUPT_GRACE: Duration = Duration::from_millis(250);
 const KILL_PATIENCE: Duration = Duration::from_secs(6);
 /// How long a worker that gave its last reply may take to exit.
 const EXIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long an interpreter may take to start.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a call that waits for its context looks whether it was cancelled.
 const CONTEXT_TICK: Duration = Duration::from_millis(20);
 /// Most bytes of results that a reply may have; the worker programs keep to less.
@@ -154,6 +156,11 @@ impl Workers {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// True when each interpreter that was told to start has done so.
+    pub(crate) fn have_started(&self) -> bool {
+        self.table().idle.iter().all(|(_, worker)| worker.has_started())
+    }
+
     /// Takes an idle worker for a stateless run.
     fn take_idle(&self, interpreter: Interpreter) -> Option<Worker> {
         let mut table = self.table();
@@ -258,6 +265,8 @@ struct Worker {
     socket: OwnedFd,
     /// As [`Sandbox::memory_kills`], before it was started.
     kills: Option<u64>,
+    /// Number of the empty run whose reply says that it has started; `None` once that was taken, or was never asked for.
+    greeting: Option<u64>,
 }
 
 /// What of a worker is ready.
@@ -359,7 +368,11 @@ pub(crate) fn run(
 /// As [`Sandbox::spawn`].
 pub(crate) fn prestart(sandbox: &Sandbox) -> Result<()> {
     let interpreter = Interpreter::of_pool(sandbox.template);
-    let worker = Worker::start(sandbox, interpreter, None)?;
+    let mut worker = Worker::start(sandbox, interpreter, None)?;
+    // The embedded engine is there at once; the others take up to a tenth of a second.
+    if interpreter != Interpreter::EmbeddedJavaScript {
+        worker.greet()?;
+    }
     sandbox.workers.keep_idle(interpreter, worker);
     Ok(())
 }
@@ -378,7 +391,30 @@ impl Worker {
         let mut process = sandbox.spawn(spec, interrupt)?;
         let socket =
             process.worker.take().ok_or_else(|| Error::internal("a worker was started without a socket"))?;
-        Ok(Self { interpreter, process, socket, kills })
+        Ok(Self { interpreter, process, socket, kills, greeting: None })
+    }
+
+    /// Asks it to answer once it has started.
+    fn greet(&mut self) -> Result<()> {
+        let run = new_run()?;
+        let mut message = Message::request(&WorkerRequest {
+            run,
+            code: String::new(),
+            stateless: true,
+            timeout_ms: START_PATIENCE.as_millis().try_into().unwrap_or(u64::MAX),
+            max_output_bytes: 0,
+            memory_bytes: None,
+            call: None,
+        })?;
+        message.send(&self.socket)?;
+        self.greeting = Some(run);
+        Ok(())
+    }
+
+    /// False while it has not answered that it has.
+    fn has_started(&self) -> bool {
+        let ready = || self.poll(PollFlags::IN, None, [false; 2], Some(Instant::now()));
+        self.greeting.is_none() || matches!(ready(), Ok(Some(ready)) if !ready.socket.is_empty())
     }
 
     /// True when it has ended, as far as init has told, or says something unasked: code that wrote a reply of its own is followed
@@ -390,7 +426,9 @@ impl Worker {
                 Ok(Some(ready)) => ready,
                 Err(_) => return true,
             };
-            if !ready.socket.is_empty() || ready.event && !matches!(self.event(sandbox), Ok(None)) {
+            let unasked =
+                if self.greeting.is_some() { PollFlags::HUP | PollFlags::ERR } else { PollFlags::all() };
+            if ready.socket.intersects(unasked) || ready.event && !matches!(self.event(sandbox), Ok(None)) {
                 return true;
             }
             if !ready.event {
@@ -444,10 +482,33 @@ impl Worker {
         interrupt: &Interrupt<'_>,
         output: &mut Output,
     ) -> Result<(RunEnd, After)> {
-        let mut message = match self.interpreter {
+        if let Some(run) = self.greeting.take() {
+            let nothing = &mut Output::default();
+            match self.exchange(engine, sandbox, Message::default(), run, due, interrupt, nothing)? {
+                (RunEnd::Replied(_), After::Usable) => {}
+                (RunEnd::Replied(_), After::Gone) => return Ok((RunEnd::Garbled, After::Gone)),
+                other => return Ok(other),
+            }
+        }
+        let message = match self.interpreter {
             Interpreter::Shell => Message::line(&request.code),
             _ => Message::request(request)?,
         };
+        self.exchange(engine, sandbox, message, request.run, due, interrupt, output)
+    }
+
+    /// Sends what is left of a message and collects output and reply of the run.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing that may end it")]
+    fn exchange(
+        &mut self,
+        engine: &Engine,
+        sandbox: &Sandbox,
+        mut message: Message,
+        run: u64,
+        due: Instant,
+        interrupt: &Interrupt<'_>,
+        output: &mut Output,
+    ) -> Result<(RunEnd, After)> {
         let mut reply = Reply::default();
         let kill_at = due + INTERRUPT_GRACE;
         let mut open = [true; 2];
@@ -480,9 +541,7 @@ impl Worker {
                 match reply.receive(&self.socket) {
                     Received::Part => {}
                     // A shell is not told the number.
-                    Received::Whole(reply)
-                        if reply.run != request.run && self.interpreter != Interpreter::Shell =>
-                    {
+                    Received::Whole(reply) if reply.run != run && self.interpreter != Interpreter::Shell => {
                         self.end(engine, sandbox, output)?;
                         return Ok((RunEnd::Garbled, After::Gone));
                     }
@@ -624,7 +683,8 @@ impl Worker {
     }
 }
 
-/// A request on its way.
+/// A request on its way; the default one is there already.
+#[derive(Default)]
 struct Message {
     bytes: Vec<u8>,
     sent: usize,

@@ -110,6 +110,35 @@ fn no_two_sandboxes_share_an_id_or_their_randomness() {
     assert!(pool(&engine, "hits").as_u64().unwrap() > 0);
 }
 
+/// A run in a sandbox of `python` whose interpreter still starts, and in those where it has: none is answered by what asked whether
+/// it has started, and no two start from the same seeds.
+#[test]
+fn a_run_is_answered_whether_the_interpreter_has_started_or_not() {
+    let Some(engine) = open() else { return };
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        return;
+    }
+    let of_python = |key: &str| engine.monitor_health(false).unwrap().pools["python"][key].clone();
+    let run = || {
+        let request = CreateSandbox::new("x", Some("python"), None, None, None).unwrap();
+        let id = engine.create_sandbox(&request, &CancelToken::new()).unwrap().sandbox_id;
+        let code = "import random, uuid\n(random.random(), uuid.uuid4().hex)";
+        let request = RunCode::new(&id, "python", code, None, None).unwrap();
+        let result = engine.run_code(&request, &CancelToken::new()).unwrap();
+        assert!(result.error.is_none() && !result.timed_out, "{result:?}");
+        result.result.unwrap()
+    };
+    let mut seen = std::collections::BTreeSet::from([run()]);
+    for round in 0..12 {
+        if round % 2 == 0 {
+            eventually(Duration::from_secs(30), "an interpreter has started", || of_python("ready") == 1);
+        }
+        let hits = of_python("hits").as_u64();
+        assert!(seen.insert(run()), "the same randomness twice");
+        assert!(round % 2 == 1 || of_python("hits").as_u64() > hits, "it came from the pool");
+    }
+}
+
 #[test]
 fn a_life_begins_at_the_hand_out() {
     let Some(engine) = open() else { return };
