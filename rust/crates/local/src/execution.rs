@@ -21,8 +21,9 @@ use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// Where programs start.
 pub(crate) const HOME: &str = "/home/user";
-/// How much later than its own deadline init may report the end of an execution, before the sandbox is ended for it.
-const BACKSTOP: Duration = Duration::from_secs(2);
+/// How much later than its own deadline init may report the end of an execution, before the sandbox is ended for it: a little more than
+/// what init takes to give up. It shares the sandbox's processors with what it ends.
+const BACKSTOP: Duration = Duration::from_secs(6);
 /// How long init may take to end everything of a cancelled execution, before the sandbox is ended for it.
 const KILL_PATIENCE: Duration = Duration::from_secs(6);
 

@@ -81,7 +81,8 @@ fn after_a_fork_bomb_the_next_program_runs() {
         let id = create(&engine).sandbox_id;
         let result = try_sh(&engine, &id, bomb, 3).unwrap();
         assert!(result.timed_out == timed_out || !timed_out, "{bomb}: {result:?}");
-        let control = try_sh(&engine, &id, "echo alive", 20).unwrap();
+        let control = try_sh(&engine, &id, "echo alive", 20)
+            .unwrap_or_else(|error| panic!("{bomb}: {error}: {:?}", engine.sandbox_status(&id)));
         assert_eq!(control.stdout, "alive\n", "{bomb}: {control:?}");
         engine.terminate_sandbox(&id, true).unwrap();
     }

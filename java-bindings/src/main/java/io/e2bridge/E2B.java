@@ -613,7 +613,7 @@ public final class E2B implements AutoCloseable {
     }
 
     private static byte[] configuration(E2BConfig config) {
-        return Marshaller.object("config", (config == null ? E2BConfig.defaults() : config).json());
+        return Marshaller.settings("config", (config == null ? E2BConfig.defaults() : config).json());
     }
 
     private static <T> T answered(Supplier<T> call) {

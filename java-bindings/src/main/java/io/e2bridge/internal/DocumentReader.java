@@ -134,7 +134,7 @@ final class DocumentReader {
 
     private static JsonNode readWithJackson(byte[] document) {
         try {
-            return Json.READER.readTree(document);
+            return Json.reader().readTree(document);
         } catch (IOException e) {
             throw new E2BException(E2BErrorCode.INTERNAL, "the library's answer is not JSON", null, null, e);
         }

@@ -16,18 +16,6 @@ final class Json {
     /** Deepest nesting of an object given by a caller: below the bound of the reader on the other side. */
     static final int MOST_LEVELS = 100;
 
-    /** Reads result documents. The bound on string length is lifted: a file's content is one string. */
-    static final ObjectReader READER = JsonMapper.builder(JsonFactory.builder()
-                    .streamReadConstraints(StreamReadConstraints.builder()
-                            .maxStringLength(Integer.MAX_VALUE)
-                            .build())
-                    .build())
-            .build()
-            .readerFor(JsonNode.class)
-            .with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
-
-    private static final JsonMapper PLAIN = JsonMapper.builder().build();
-
     /** For what callers give: duplicate keys are refused on both ways, and nesting is bounded before the stack is. */
     static final JsonFactory STRICT = JsonFactory.builder()
             .streamReadConstraints(StreamReadConstraints.builder()
@@ -40,13 +28,41 @@ final class Json {
             .enable(StreamWriteFeature.STRICT_DUPLICATE_DETECTION)
             .build();
 
-    /** Writes what callers give. */
-    static final ObjectWriter WRITER = JsonMapper.builder(STRICT).build().writer();
-
     private Json() {}
+
+    // Each mapper takes tens of milliseconds to start, and many programs need none of them.
+
+    private static final class Reader {
+        static final ObjectReader INSTANCE = JsonMapper.builder(JsonFactory.builder()
+                        .streamReadConstraints(StreamReadConstraints.builder()
+                                .maxStringLength(Integer.MAX_VALUE)
+                                .build())
+                        .build())
+                .build()
+                .readerFor(JsonNode.class)
+                .with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+    }
+
+    private static final class Writer {
+        static final ObjectWriter INSTANCE = JsonMapper.builder(STRICT).build().writer();
+    }
+
+    private static final class Plain {
+        static final JsonMapper INSTANCE = JsonMapper.builder().build();
+    }
+
+    /** {@return what reads result documents} The bound on string length is lifted: a file's content is one string. */
+    static ObjectReader reader() {
+        return Reader.INSTANCE;
+    }
+
+    /** {@return what writes what callers give} */
+    static ObjectWriter writer() {
+        return Writer.INSTANCE;
+    }
 
     /** {@return the value as String, Number, Boolean, List, Map or null} */
     static Object plain(JsonNode value) {
-        return PLAIN.convertValue(value, Object.class);
+        return Plain.INSTANCE.convertValue(value, Object.class);
     }
 }

@@ -601,7 +601,7 @@ public final class NativeCalls {
 
     private static JsonNode readTree(byte[] document) {
         try {
-            return Json.READER.readTree(document);
+            return Json.reader().readTree(document);
         } catch (IOException e) {
             throw new E2BException(E2BErrorCode.INTERNAL, "the library's answer is not JSON", null, null, e);
         }
