@@ -20,7 +20,7 @@ use crate::policy;
 use crate::support::{Engine, LIMITS, NoAnswer, Options, Sandbox, next_event, process_exists};
 
 /// Longest time for a run of the short form to be begun.
-const SHORT: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_secs(10);
 /// Longest time for what ends to be gone.
 const GONE: Duration = Duration::from_secs(10);
 
