@@ -74,7 +74,7 @@ impl Backend for CloudBackend {
                 let _ = client.look(&known.id(), &known.access.raw_id, &guard);
             }
         }
-        let mut sandboxes: Vec<_> = client.remembered().iter().map(status::ended_summary).collect();
+        let mut sandboxes: Vec<_> = client.remembered().iter().map(SandboxStatus::summary).collect();
         sandboxes.extend(live.iter().map(status::summary));
         sandboxes.retain(|summary| filter.accepts(summary.status));
         sandboxes.sort_by(|a, b| a.started_at.cmp(&b.started_at));

@@ -88,21 +88,6 @@ pub(crate) fn summary(detail: &Detail) -> SandboxSummary {
     }
 }
 
-/// The row of one that is remembered.
-pub(crate) fn ended_summary(status: &SandboxStatus) -> SandboxSummary {
-    SandboxSummary {
-        sandbox_id: status.sandbox_id.clone(),
-        name: status.name.clone(),
-        template: status.template.clone(),
-        status: status.status,
-        started_at: status.started_at.clone(),
-        expires_at: status.expires_at.clone(),
-        ended_at: status.ended_at.clone(),
-        limits: status.limits,
-        deployment_id: status.deployment_id.clone(),
-    }
-}
-
 /// Live figures; those that the cluster has not taken yet, or never takes, are null.
 pub(crate) fn metrics(detail: &Detail, metric: Option<&Metric>, executions: u64) -> SandboxMetrics {
     let limits = limits_of(detail);

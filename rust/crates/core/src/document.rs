@@ -196,6 +196,23 @@ pub struct SandboxStatus {
     pub timestamp: String,
 }
 
+impl SandboxStatus {
+    /// The row of the list that says the same.
+    pub fn summary(&self) -> SandboxSummary {
+        SandboxSummary {
+            sandbox_id: self.sandbox_id.clone(),
+            name: self.name.clone(),
+            template: self.template.clone(),
+            status: self.status,
+            started_at: self.started_at.clone(),
+            expires_at: self.expires_at.clone(),
+            ended_at: self.ended_at.clone(),
+            limits: self.limits,
+            deployment_id: self.deployment_id.clone(),
+        }
+    }
+}
+
 /// Answer of `execute_e2b_process`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProcessResult {

@@ -136,7 +136,7 @@ impl Registry {
             .ended
             .values()
             .filter(|ended| filter.accepts(ended.status.status) && !ended.is_old(now))
-            .map(|ended| (ended.order, summary_of(&ended.status)))
+            .map(|ended| (ended.order, ended.status.summary()))
             .collect()
     }
 
@@ -217,20 +217,6 @@ impl Tables {
 impl Ended {
     fn is_old(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) > ENDED_AGE
-    }
-}
-
-fn summary_of(status: &SandboxStatus) -> SandboxSummary {
-    SandboxSummary {
-        sandbox_id: status.sandbox_id.clone(),
-        name: status.name.clone(),
-        template: status.template.clone(),
-        status: status.status,
-        started_at: status.started_at.clone(),
-        expires_at: status.expires_at.clone(),
-        ended_at: status.ended_at.clone(),
-        limits: status.limits,
-        deployment_id: status.deployment_id.clone(),
     }
 }
 
