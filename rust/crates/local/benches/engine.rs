@@ -1,5 +1,5 @@
 //! Times of the engine's calls, without the boundary to Java: `cargo bench -p e2bridge-local`, or, of whole lives alone, `... -- rates`,
-//! and of many sandboxes at once, `... -- growth`.
+//! of single ones with pauses, `... -- ends`, and of many sandboxes at once, `... -- growth`.
 //! Prints p50, p90 and p99 in microseconds; needs a host that can isolate.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a program that prints what it measures")]
 
@@ -27,6 +27,9 @@ fn main() {
     }
     if std::env::args().any(|argument| argument == "growth") {
         return growth(pooled);
+    }
+    if std::env::args().any(|argument| argument == "ends") {
+        return ends(&pooled);
     }
     let cold = LocalBackend::open(Config { pool_base: Some(0), ..Config::default() }).expect("an engine");
     let mut one = create(&cold);
@@ -57,20 +60,29 @@ fn main() {
     let mut left = ids.into_iter();
     measure("terminate", 300, || terminate(&cold, &left.next().expect("one each")));
 
-    let mut times = (Vec::new(), Vec::new());
-    for _ in 0..200 {
+    ends(&pooled);
+    rates(&pooled);
+}
+
+/// Single lives, far enough apart for the pool to be full and its interpreters at rest.
+fn ends(pooled: &LocalBackend) {
+    let mut times = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..300 {
         std::thread::sleep(Duration::from_millis(5));
         let began = Instant::now();
-        let id = create(&pooled);
+        let id = create(pooled);
         times.0.push(began.elapsed());
         let began = Instant::now();
-        terminate(&pooled, &id);
+        javascript(pooled, &id);
         times.1.push(began.elapsed());
+        std::thread::sleep(Duration::from_millis(5));
+        let began = Instant::now();
+        terminate(pooled, &id);
+        times.2.push(began.elapsed());
     }
     report("create, from the pool, 5 ms apart", times.0);
-    report("terminate, 5 ms apart", times.1);
-
-    rates(&pooled);
+    report("first javascript, 5 ms apart", times.1);
+    report("terminate, 5 ms apart", times.2);
 }
 
 /// What calls take, and how much memory each sandbox has to itself, while more and more of them live.
@@ -165,7 +177,7 @@ fn rates(pooled: &LocalBackend) {
 
 /// Cycles a second of several threads, and what each costs this process and everything below it.
 fn rate(name: &str, threads: usize, cycle: impl Fn() + Sync) {
-    const EACH: usize = 2_000;
+    const EACH: usize = 800;
     let before = group_cpu();
     let began = Instant::now();
     let mut times = Vec::new();

@@ -2,11 +2,11 @@
 //! has a capability over its own. To make one, and to let the kernel remove it, takes longer than everything else of a clone
 //! together. So one is kept ready; and one whose sandbox has ended is used again, if it is as it was when it was made.
 
-use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use e2bridge_init::weaken::{self, Defence};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use super::write;
@@ -28,7 +28,7 @@ pub(crate) struct Networks {
     /// Of sandboxes that have ended.
     returned: Vec<OwnedFd>,
     /// What [`Networks::traces`] read in the newest one when it was made.
-    untouched: String,
+    untouched: Vec<u8>,
     /// No cgroup counts what is in the buffers of connections.
     bound_buffers: bool,
 }
@@ -39,7 +39,7 @@ impl Networks {
     /// # Errors
     /// It cannot be opened.
     pub(crate) fn new(bound_buffers: bool) -> Result<Self, Step> {
-        let (own, untouched) = (current()?, String::new());
+        let (own, untouched) = (current()?, Vec::new());
         Ok(Self { own, ready: None, returned: Vec::new(), untouched, bound_buffers })
     }
 
@@ -118,20 +118,34 @@ impl Networks {
 }
 
 /// What is to be seen of the use of this process's network. Nothing when it has a socket, or a trace cannot be read.
-fn traces() -> Option<String> {
-    let mut all = String::with_capacity(8 * 1024);
+fn traces() -> Option<Vec<u8>> {
+    let mut all = Vec::with_capacity(16 * 1024);
     for name in TRACES {
-        let table = std::fs::read_to_string(format!("/proc/net/{name}"));
-        match table {
-            Ok(table) => write!(all, "{name}\n{table}").ok()?,
+        all.extend_from_slice(name.as_bytes());
+        match append(&mut all, &format!("/proc/net/{name}")) {
+            Ok(()) => {}
             // A kernel without IPv6 has none of its tables.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name.contains('6') => {}
+            Err(Errno::NOENT) if name.contains('6') => {}
             Err(_) => return None,
         }
     }
     // The first line counts sockets of every kind; those below it are the machine's in part.
-    let sockets = std::fs::read_to_string("/proc/net/sockstat").ok()?;
-    (sockets.lines().next() == Some("sockets: used 0")).then_some(all)
+    let before = all.len();
+    append(&mut all, "/proc/net/sockstat").ok()?;
+    let unused = all[before..].starts_with(b"sockets: used 0\n");
+    all.truncate(before);
+    unused.then_some(all)
+}
+
+/// Reads all of a file of the kernel, in large pieces.
+fn append(all: &mut Vec<u8>, path: &str) -> rustix::io::Result<()> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    loop {
+        all.reserve(8 * 1024);
+        if rustix::io::read(&file, rustix::buffer::spare_capacity(all))? == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn go_to(network: BorrowedFd<'_>) -> rustix::io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::socket;
@@ -33,6 +33,9 @@ pub(super) enum Asker {
 /// Most sandboxes of which it is remembered that they ran out of memory, for the library to ask.
 const MOST_REMEMBERED: usize = 1024;
 
+/// How long the init of a sandbox whose control socket the library has closed may take to end it, before it is ended by a signal.
+const OWN_END: Duration = Duration::from_millis(2);
+
 /// Where a sandbox stands.
 pub(super) enum Phase {
     /// For a zygote, or for its turn.
@@ -43,7 +46,7 @@ pub(super) enum Phase {
     Confining,
     /// Confined, its init runs.
     Running,
-    /// SIGKILL is sent, or must be as soon as the clone is there.
+    /// Its init has been told, or SIGKILL is sent, or must be as soon as the clone is there.
     Ending,
     /// No process is left.
     Gone {
@@ -240,7 +243,7 @@ impl Supervisor {
         Ok((order, [far, control]))
     }
 
-    /// The clone exists and waits. It gets its cgroups, or its processors, and is let go.
+    /// The clone exists and waits. It is let go, with the way into its cgroups, or on its processors.
     pub(super) fn cloned(&mut self, number: u64, pidfd: OwnedFd, network: Option<OwnedFd>) {
         let kill = |pidfd: &OwnedFd| {
             // Fails only when it is gone.
@@ -274,14 +277,14 @@ impl Supervisor {
         let (pidfd, _) = sandbox.pidfd.as_ref().ok_or_else(gone)?;
         sandbox.init_pid =
             pid_of(pidfd).map_err(|error| system("create", "reading the pid of the clone", error))?;
-        if let Some(groups) = &sandbox.groups {
-            groups.attach(sandbox.init_pid)?;
-        }
+        let entrances = sandbox.groups.as_ref().map_or(Ok(Vec::new()), Groups::entrances)?;
+        let (cgroups, files): (Vec<_>, Vec<_>) = entrances.into_iter().unzip();
         if client.layout.mechanism(Controller::Cpu) == Mechanism::Fallback {
             client.pin(sandbox.init_pid, sandbox.create.limits.cpu_count)?;
         }
         let (status, _) = sandbox.status.as_ref().ok_or_else(gone)?;
-        socket::send(status, &CloneCommand::Go, &[])
+        let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        socket::send(status, &CloneCommand::Go { cgroups }, &files)
             .map_err(|error| unavailable("create", format!("the clone ended: {error}")))
     }
 
@@ -353,6 +356,13 @@ impl Supervisor {
             None => {
                 let out_of_memory = self.ended_of_memory.contains(&number);
                 answer_to(&reply, &SupervisorReply::Killed { out_of_memory });
+            }
+            Some(sandbox) if matches!(sandbox.phase, Phase::Running) => {
+                // Init sees the same, and ends everything at once; a signal would end init first, and then one after the other.
+                sandbox.killers.push(reply);
+                sandbox.phase = Phase::Ending;
+                sandbox.deadline = Some(Instant::now() + OWN_END);
+                self.timed.insert(number);
             }
             Some(sandbox) => {
                 sandbox.killers.push(reply);
