@@ -501,3 +501,24 @@ fn round_trips() {
     );
     assert!(paced < 50_000.0 && stateless < 50_000.0 && context < 50_000.0);
 }
+
+#[test]
+fn the_first_exception_shows_its_lines_whatever_the_code_did_to_libraries() {
+    for before in [
+        "open('traceback.py', 'w').write('raise KeyError')\nopen('linecache.py', 'w').write('raise KeyError')",
+        "import traceback, linecache, re\ntraceback.format_exception = linecache.getlines = re.compile = None",
+        "import sys\nsys.modules.clear()\nsys.path[:] = sys.meta_path[:] = []",
+        "import sys\nsys.modules = sys.path = None",
+        "import builtins\nbuiltins.__import__ = builtins.__build_class__ = None",
+    ] {
+        let mut worker = python();
+        let error = worker.code(&format!("{before}\nmodules = 1\nmodules / 0")).error.expect("an error");
+        assert!(error.traceback.contains("    modules / 0\n"), "{before}: {error:?}");
+        assert!(error.traceback.ends_with("ZeroDivisionError: division by zero\n"), "{before}: {error:?}");
+    }
+    let mut worker = python();
+    assert!(worker.code("1 / 0").error.is_some());
+    let left =
+        worker.result("import sys\n[one for one in ('traceback', 'linecache', 're') if one in sys.modules]");
+    assert_eq!(left, "[]", "what shows an exception is not the code's");
+}

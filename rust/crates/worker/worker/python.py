@@ -15,30 +15,27 @@ module behind makes the worker `spent`: it exits after the reply. Other runs sha
 
 Whatever this program needs is bound to names of its own at the start, so that code that changes a library does not reach it. Code
 that goes for this program's own frames can still break it; that costs it this process, no more.
+
+A start is to be cheap: as much as can be is taken from modules in C, and what only an exception needs is imported at the first one.
 """
 
-import ast
 import atexit
 import builtins
 import fcntl
 import gc
 import io
-import json
-import linecache
-import operator
 import os
-import re
 import resource
 import select
-import signal
 import sys
-import traceback
-import types
 import warnings
+import _ast
+import _codecs
+import _json
+import _operator
 import _signal
 import _thread
 import time
-from json.encoder import c_make_encoder, encode_basestring
 
 # The functions below find their builtins here, whatever becomes of the module.
 __builtins__ = dict(builtins.__dict__)
@@ -46,13 +43,12 @@ __builtins__ = dict(builtins.__dict__)
 
 def frozen(module):
     """The names of a module as they are now."""
-    return types.SimpleNamespace(**module.__dict__)
+    return SimpleNamespace(**module.__dict__)
 
 
+SimpleNamespace, ModuleType = type(sys.implementation), type(sys)
 library = os
-# Not the module signal, which makes enumerations of every number.
-signal = _signal
-ast, atexit, gc, io, os, resource, signal, time = map(frozen, (ast, atexit, gc, io, os, resource, signal, time))
+ast, atexit, gc, io, os, resource, signal, time = map(frozen, (_ast, atexit, gc, io, os, resource, _signal, time))
 
 CHANNEL = 3
 MAX_MESSAGE = 64 * 1024 * 1024
@@ -77,7 +73,7 @@ COROUTINE = 0x80
 FUTURES = 0
 for _name in __import__("__future__").all_feature_names:
     FUTURES |= getattr(__import__("__future__"), _name).compiler_flag
-OWN = __file__
+OWN = frozen.__code__.co_filename
 
 _read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
 _setitimer, _REAL = signal.setitimer, signal.ITIMER_REAL
@@ -85,14 +81,17 @@ _clock = time.monotonic
 _signal, _getsignal, _ALARM = signal.signal, signal.getsignal, signal.SIGALRM
 _fcntl, _DUP, _GETFD = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD
 _getrlimit, _getpriority, _PROCESS = resource.getrlimit, os.getpriority, os.PRIO_PROCESS
-_is = operator.is_
-_scan = json.JSONDecoder().scan_once
+_is = _operator.is_
+_scan = _json.make_scanner(
+    SimpleNamespace(strict=True, object_hook=None, object_pairs_hook=None, parse_float=float, parse_int=int, parse_constant=float)
+)
 _compile, _exec, _eval = compile, exec, eval
-_format_exception = traceback.format_exception
-_strings = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
-_brackets = re.compile(r"[\[\]{}]")
-_long_number = re.compile(r"\d{19}")
-_surrogates = re.compile("[\ud800-\udfff]")
+make_encoder, encode_basestring = _json.make_encoder, _json.encode_basestring
+# Each digit is a zero, everything else a blank.
+DIGITS = bytes(48 if 48 <= one < 58 else 32 for one in range(256))
+NO_BRACKETS = bytes(one for one in range(256) if one not in b"[]{}")
+# Half surrogate pairs, which UTF-8 cannot hold.
+_codecs.register_error("e2bridge", lambda error: ("\ufffd".encode() * (error.end - error.start), error.end))
 
 
 class TimeOut(BaseException):
@@ -113,6 +112,10 @@ class State:
     dropped = 0
     module = None
     loop = None
+    traceback = None
+    linecache = None
+    # Something was imported that stays.
+    grown = False
 
 
 def on_alarm(_signal, _frame):
@@ -136,22 +139,32 @@ def json_text(value):
         return "true" if value else "false"
     else:
         try:
-            text = "".join(c_make_encoder({}, refuse, encode_basestring, None, ":", ",", False, False, False)(value, 0))
+            text = "".join(make_encoder({}, refuse, encode_basestring, None, ":", ",", False, False, False)(value, 0))
         except TimeOut:
             raise
         except BaseException:
             return None
-        long = len(text) > 18 and _long_number.search(text)
+        long = len(text) > 18 and has_long_number(text.encode("utf-8", "replace"))
         if long or text.count("[") + text.count("{") > MAX_DEPTH:
-            bare = _strings.sub("", text)
-            if _long_number.search(bare):
+            bare = without_strings(text).encode()
+            if has_long_number(bare):
                 return None
             depth = 0
-            for bracket in _brackets.findall(bare):
-                depth += 1 if bracket in "[{" else -1
+            for bracket in bare.translate(None, NO_BRACKETS):
+                depth += 1 if bracket in b"[{" else -1
                 if depth > MAX_DEPTH:
                     return None
     return text
+
+
+def has_long_number(text):
+    """True when there are 19 digits in a row."""
+    return b"0" * 19 in text.translate(DIGITS)
+
+
+def without_strings(text):
+    """What of a JSON text is outside of strings."""
+    return "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
 
 
 def refuse(_value):
@@ -218,7 +231,7 @@ def describe(error):
     while frames is not None and frames.tb_frame.f_code.co_filename == OWN:
         frames = frames.tb_next
     try:
-        text = "".join(_format_exception(kind, error, frames))
+        text = "".join(tracebacks()[0](kind, error, frames))
     except BaseException:
         text = "%s: %s\n" % (name, value)
     return '{"name":%s,"value":%s,"traceback":%s}' % (cut(name, MAX_ERROR), cut(value, MAX_ERROR), cut(text, MAX_ERROR))
@@ -232,6 +245,9 @@ def prepared(code, stateless):
         if not stateless:
             # Functions live on, and tracebacks through them show their lines.
             remember(name, code)
+            if State.linecache is not None:
+                # A context is the code's own: its libraries find the lines, too.
+                sys.modules.setdefault("linecache", State.linecache)
             forget("<code-%d>" % (State.runs - MAX_REMEMBERED))
         known = prepare(code, name) + (name, stateless)
         if len(State.compiled) >= MAX_COMPILED:
@@ -284,6 +300,34 @@ def close_loop():
     asyncio.set_event_loop(None)
 
 
+def tracebacks():
+    """format_exception of the module traceback, and the module linecache that it reads lines from. Copies of our own, from the
+    interpreter's library, whatever the code did to those that are imported, or has put in their place."""
+    if State.traceback is None:
+        modules = Base.sys["modules"]
+        spaces = [(space, base, dict(space)) for space, base in ((builtins.__dict__, Base.builtins), (sys.__dict__, Base.sys), (modules, Base.modules))]
+        lists = [(live, base, list(live)) for live, base in Base.lists]
+        try:
+            for space, base, _ in spaces:
+                restore(space, base)
+            for live, base, _ in lists:
+                live[:] = base
+            sys.path[:] = [one for one in sys.path if (one + "/").startswith(LIBRARIES[0])]
+            sys.path_importer_cache.clear()
+            import linecache
+            import traceback
+
+            State.linecache = linecache
+            State.traceback = traceback.format_exception
+            State.grown = True
+        finally:
+            for live, _, own in lists:
+                live[:] = own
+            for space, _, own in spaces:
+                restore(space, own)
+    return State.traceback, State.linecache
+
+
 def flush():
     """What the code printed goes to the pipes."""
     for stream in (sys.stdout, sys.stderr):
@@ -297,7 +341,7 @@ def flush():
 
 def new_main():
     """An empty module __main__."""
-    module = types.ModuleType("__main__")
+    module = ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     return module
@@ -390,16 +434,21 @@ def run(request):
 
 def remember(name, code):
     """Lets tracebacks show the lines of the code."""
-    if not isinstance(linecache.cache, dict):
+    try:
+        linecache = tracebacks()[1]
+    except TimeOut:
+        raise
+    except BaseException:
         return
-    lines = [line + "\n" for line in code.splitlines()]
-    linecache.cache[name] = (len(code), None, lines, name)
+    if isinstance(linecache.cache, dict):
+        lines = [line + "\n" for line in code.splitlines()]
+        linecache.cache[name] = (len(code), None, lines, name)
 
 
 def forget(name):
     """The opposite of remember."""
-    if isinstance(linecache.cache, dict):
-        linecache.cache.pop(name, None)
+    if State.linecache is not None and isinstance(State.linecache.cache, dict):
+        State.linecache.cache.pop(name, None)
 
 
 def leave_child(error):
@@ -407,7 +456,7 @@ def leave_child(error):
     try:
         flush()
         if error != "null":
-            _write(2, (json.loads(error)["traceback"]).encode("utf-8", "replace"))
+            _write(2, (_scan(error, 0)[0]["traceback"]).encode("utf-8", "replace"))
     finally:
         _exit(0 if error == "null" else 1)
 
@@ -526,9 +575,10 @@ def leaves_traces():
         return True
     except ChildProcessError:
         pass
-    if same(sys.modules, Base.modules):
+    modules = Base.sys["modules"]
+    if same(modules, Base.modules):
         return False
-    for name, module in list(sys.modules.items()):
+    for name, module in list(modules.items()):
         if name not in Base.modules and not stays(module) and is_extension(module):
             return True
     return False
@@ -556,7 +606,7 @@ def is_extension(module):
 
 def stays(module):
     """True for a module of the interpreter's own library."""
-    if type(module) is not types.ModuleType:
+    if type(module) is not ModuleType:
         return False
     file = origin(module)
     if file is None:
@@ -606,7 +656,8 @@ def clean_up():
     gc.set_threshold(*Base.gc)
     gc.enable()
     gc.collect()
-    if kept:
+    if kept or State.grown:
+        State.grown = False
         gc.freeze()
     sys.setrecursionlimit(Base.recursion)
     sys.setswitchinterval(Base.interval)
@@ -715,8 +766,7 @@ def serve():
         try:
             data = reply.encode("utf-8")
         except UnicodeEncodeError:
-            # Half surrogate pairs, which UTF-8 cannot hold.
-            data = _surrogates.sub("\ufffd", reply).encode("utf-8")
+            data = reply.encode("utf-8", "e2bridge")
         data = memoryview(len(data).to_bytes(4, "little") + data)
         while data:
             data = data[_write(CHANNEL, data):]
@@ -729,7 +779,6 @@ def serve():
 
 WARM_UP = (
     """
-import random
 class Pair:
     def __init__(self, one, other):
         self.one, self.other = one, other
@@ -740,7 +789,6 @@ total = sum(rows) / len(rows)
 print(f"{total:.4f} {Pair(1, 'two').other!r:>8}", sorted({"b": 1, "a": 2}.items()))
 {"total": total, "rows": [round(row, 3) for row in rows], "text": "-".join(map(str, rows))}
 """,
-    "def f(x):\n    return x / 0\nf(1)",
     "[n * 2 for n in range(3)]",
 )
 
@@ -768,6 +816,8 @@ def main():
     State.module = new_main()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Base.take()
+    # What is here already has not to be looked at again and again.
+    gc.freeze()
     warm_up()
     gc.collect()
     gc.freeze()
