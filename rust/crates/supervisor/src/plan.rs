@@ -245,6 +245,8 @@ pub(crate) struct Interpreter {
     pub(crate) needs: Vec<Need>,
     /// For people.
     pub(crate) version: String,
+    /// Its worker program, compiled by itself.
+    pub(crate) worker: Option<Vec<u8>>,
 }
 
 /// A part of the host that an interpreter needs.
@@ -335,8 +337,8 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The root for a template. `workers` are the names and texts of the worker programs.
-    pub(crate) fn new(host: &Host, interpreter: Option<&Interpreter>, workers: &[(&str, &str)]) -> Self {
+    /// The root for a template. `workers` are the names and contents of the worker programs.
+    pub(crate) fn new(host: &Host, interpreter: Option<&Interpreter>, workers: &[(&str, &[u8])]) -> Self {
         let mut view = Self {
             entries: BTreeMap::new(),
             binds: Vec::new(),
@@ -408,7 +410,7 @@ impl View {
         self.entries.insert(path.to_owned(), entry);
     }
 
-    fn add_etc(&mut self, host: &Host, workers: &[(&str, &str)]) {
+    fn add_etc(&mut self, host: &Host, workers: &[(&str, &[u8])]) {
         let texts = [
             (
                 "passwd",
@@ -435,8 +437,8 @@ impl View {
             TimeZone::Link(target) => self.add("etc/localtime", Entry::Link(target.clone())),
             TimeZone::Content(bytes) => self.add("etc/localtime", Entry::File(bytes.clone())),
         }
-        for (name, text) in workers {
-            self.add(format!("etc/e2bridge/{name}"), Entry::File((*text).into()));
+        for (name, content) in workers {
+            self.add(format!("etc/e2bridge/{name}"), Entry::File(content.to_vec()));
         }
     }
 }
@@ -460,7 +462,7 @@ mod tests {
 
     #[test]
     fn the_view_holds_what_is_named_and_no_more() {
-        let view = View::new(&host(), None, &[("python.py", "code")]);
+        let view = View::new(&host(), None, &[("python.py", b"code")]);
         let listed = |wanted: fn(&Entry) -> bool| -> Vec<&str> {
             view.entries
                 .iter()
@@ -536,6 +538,7 @@ mod tests {
             executable: "/deep/er/than/most/bin/python3".into(),
             needs: vec![need("/deep/er/than/most", true)],
             version: String::new(),
+            worker: None,
         };
         let view = View::new(&host(), Some(&interpreter), &[]);
         let mut made: Vec<&Path> = vec![Path::new("")];
@@ -560,6 +563,7 @@ mod tests {
                 need("/opt/python", true),
             ],
             version: String::new(),
+            worker: None,
         };
         let view = View::new(&host(), Some(&interpreter), &[]);
         let carried: Vec<_> = view

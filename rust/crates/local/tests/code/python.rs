@@ -20,6 +20,13 @@ fn results_output_and_errors_arrive() {
         host.result("python", "import os\nos.getcwd() + ' ' + os.environ['HOME'] + ' ' + str(os.getuid())"),
         "/home/user /home/user 1000"
     );
+    let compiled =
+        "import importlib.util as it\nopen('/etc/e2bridge/python.py', 'rb').read(4) == it.MAGIC_NUMBER";
+    assert_eq!(
+        host.result("python", compiled),
+        "True",
+        "the interpreter does not compile its worker at each start"
+    );
     host.write("/home/user/mine.py", "x = 5");
     assert_eq!(host.result("python", "import mine\nmine.x"), "5");
 }

@@ -237,10 +237,12 @@ impl Supervisor {
         let client = self.client()?;
         let identity = client.identity;
         let per_process_memory = client.layout.mechanism(Controller::Memory) == Mechanism::Fallback;
+        let compiled = interpreter.and_then(|interpreter| interpreter.worker.as_deref());
         let workers = [
-            ("python.py", e2bridge_worker::PYTHON_WORKER),
-            ("node.js", e2bridge_worker::NODE_WORKER),
-            ("shell.sh", e2bridge_worker::SHELL_WORKER),
+            // CPython takes a program that begins as its own bytecode does for that, whatever its name.
+            ("python.py", compiled.unwrap_or(e2bridge_worker::PYTHON_WORKER.as_bytes())),
+            ("node.js", e2bridge_worker::NODE_WORKER.as_bytes()),
+            ("shell.sh", e2bridge_worker::SHELL_WORKER.as_bytes()),
         ];
         let host = zygote::root::read_host().map_err(|step| explain(&step))?;
         let view = View::new(&host, interpreter, &workers);
