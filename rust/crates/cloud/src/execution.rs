@@ -11,33 +11,18 @@ use e2bridge_core::request::ExecuteProcess;
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Result};
 
-use crate::client::{Client, Known, SHORT};
+use crate::client::{Client, Known};
 use crate::envd::{HOME, ProcessStep, Start};
 use crate::error_map::Trouble;
 use crate::http::guard::Guard;
+use crate::scripts::kill_all;
+use crate::watch::Watch;
 use crate::wire::process::EndEvent;
 
 /// Variable by which everything of one execution is found again.
 pub(crate) const EXECUTION: &str = "E2B_EXECUTION_ID";
 /// How much later than the daemon this side ends an execution that is over its time.
 const BACKSTOP: Duration = Duration::from_millis(500);
-/// Kills every program that has the variable of one execution, until there is none: what a killed parent leaves behind is found by
-/// what it inherited. `$1` is the variable with its value. This shell itself does not have it.
-const KILL_ALL: &str = r#"
-i=0
-while [ "$i" -lt 20 ]; do
-  i=$((i + 1)) found=
-  for p in /proc/[0-9]*; do
-    if tr '\0' '\n' 2>/dev/null <"$p/environ" | grep -qxF -- "$1"; then
-      found=1
-      kill -KILL "${p#/proc/}" 2>/dev/null
-    fi
-  done
-  [ -n "$found" ] || exit 0
-done
-exit 1
-"#;
-
 /// A program to run.
 pub(crate) struct Program<'a> {
     pub(crate) argv: &'a [String],
@@ -171,11 +156,19 @@ fn collect(
         Err(trouble) => return not_executed(program, trouble),
     };
     let due = began + program.timeout + BACKSTOP;
+    let mut watch = Watch::new();
     loop {
-        match stream.next(guard, Some(due)) {
-            Ok(ProcessStep::Started { .. }) => {}
-            Ok(ProcessStep::Stdout(bytes)) => outcome.output.push(STDOUT, &bytes),
-            Ok(ProcessStep::Stderr(bytes)) => outcome.output.push(STDERR, &bytes),
+        match stream.next(guard, Some(watch.due().min(due))) {
+            Ok(ProcessStep::Started { pid }) => watch.started(pid),
+            Ok(ProcessStep::Stdout(bytes)) => {
+                outcome.output.push(STDOUT, &bytes);
+                watch.heard();
+            }
+            Ok(ProcessStep::Stderr(bytes)) => {
+                outcome.output.push(STDERR, &bytes);
+                watch.heard();
+            }
+            Ok(ProcessStep::DeadlinePassed) if Instant::now() < due => watch.look(client, known, guard),
             Ok(ProcessStep::Ended(end)) => {
                 // The daemon kills at the deadline and may say so only by the signal.
                 outcome.timed_out =
@@ -216,34 +209,4 @@ fn not_executed(program: &Program<'_>, trouble: Trouble) -> std::result::Result<
         Outcome { end: EndEvent { exit_code, exited: true, ..EndEvent::default() }, ..Outcome::default() };
     outcome.output.push(STDERR, format!("{name}: {reason}\n").as_bytes());
     Ok(outcome)
-}
-
-/// Ends everything of an execution: its program, and whatever that started and left. Not for long: the caller has been told, or
-/// has gone.
-pub(crate) fn kill_all(client: &Arc<Client>, known: &Arc<Known>, execution_id: &str) {
-    let guard = Guard { interrupt: None, closing: None };
-    let variable = format!("{EXECUTION}={execution_id}");
-    let argv: Vec<String> =
-        ["/bin/sh", "-c", KILL_ALL, "sh", &variable].into_iter().map(str::to_owned).collect();
-    let start = Start {
-        argv: &argv,
-        envs: BTreeMap::new(),
-        cwd: None,
-        tag: None,
-        timeout: Some(Duration::from_secs(5)),
-    };
-    let due = Instant::now() + SHORT;
-    let Ok(envd) = client.envd(known) else { return };
-    // What is left of it ends with the sandbox.
-    let Ok(mut stream) = envd.start_within(&start, &guard, SHORT) else { return };
-    while let Ok(step) = stream.next(&guard, Some(due)) {
-        match step {
-            ProcessStep::Ended(_) => {
-                stream.finish(&guard);
-                return;
-            }
-            ProcessStep::DeadlinePassed => return,
-            _ => {}
-        }
-    }
 }

@@ -27,6 +27,7 @@ mod health;
 mod http;
 mod interpreter;
 mod metadata;
+mod scripts;
 mod secret;
 mod settings;
 mod status;
@@ -34,6 +35,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod watch;
 mod wire;
 
 /// A client of a cluster; its methods are those of [`e2bridge_core::Backend`]. Dropping it closes it.

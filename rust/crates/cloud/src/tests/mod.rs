@@ -75,6 +75,11 @@ fn is_kill(asked: &Asked) -> bool {
     is_start(asked) && asked.message()["process"]["args"].to_string().contains("kill -KILL")
 }
 
+/// The question whether a program has ended, which is a start as well.
+fn is_look(asked: &Asked) -> bool {
+    is_start(asked) && asked.message()["process"]["args"].to_string().contains("Threads:")
+}
+
 #[test]
 fn every_fault_of_an_answer_is_a_typed_error_in_time_and_leaks_nothing() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -356,6 +361,41 @@ fn ends_of_a_stream_are_told_apart() {
         json!({"event": {"end": {"exitCode": -1, "status": "signal: killed", "error": "signal: killed"}}});
     let result = run(vec![start[0].clone(), killed], json!({})).unwrap();
     assert_eq!((result.exit_code, result.signal.as_deref(), result.timed_out), (-1, Some("SIGKILL"), false));
+}
+
+#[test]
+fn a_program_that_has_ended_is_told_so_by_its_daemon_and_one_that_lives_is_left_alone() {
+    for (status, asks) in [(0, true), (1, false), (2, false)] {
+        let told = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let signalled = Arc::clone(&told);
+        let server = Server::new(move |asked| match asked.path() {
+            _ if is_look(asked) => Some(Reply::Raw(started(&program("", status)))),
+            // The stream of the program goes on until the daemon is asked, or for longer than its time.
+            _ if is_start(asked) => {
+                let messages = program("out", 5);
+                let head = frames(&messages[..2], &json!({}));
+                let begun = [stream_head(), head[..head.len() - 7].to_vec()].concat();
+                let signalled = Arc::clone(&signalled);
+                Some(Reply::Until(
+                    begun,
+                    Box::new(move || signalled.load(std::sync::atomic::Ordering::SeqCst)),
+                    frames(&messages[3..], &json!({})),
+                ))
+            }
+            "/process.Process/SendSignal" => {
+                signalled.store(true, std::sync::atomic::Ordering::SeqCst);
+                Some(Reply::Json(200, json!({})))
+            }
+            _ => None,
+        });
+        let backend = open(&server);
+        let result = execute(&backend, "x", 2, &CancelToken::new()).unwrap();
+        let expected = if asks { (false, 5, "out") } else { (true, -1, "out") };
+        assert_eq!((result.timed_out, result.exit_code, result.stdout.as_str()), expected, "{status}");
+        assert_eq!(told.load(std::sync::atomic::Ordering::SeqCst), asks, "{status}");
+        assert!(server.all_asked().iter().any(is_look));
+        assert_no_leak(&server, backend);
+    }
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// Bytes and pauses, then the connection is ended.
     Script(Vec<(Duration, Vec<u8>)>),
+    /// Bytes, others when something is so, then the connection is ended.
+    Until(Vec<u8>, Box<dyn Fn() -> bool + Send>, Vec<u8>),
     /// The connection is reset.
     Reset,
     /// No answer; the connection stays until the client ends it.
@@ -207,6 +209,16 @@ impl Shared {
                         break;
                     }
                 }
+                let _ = stream.shutdown(Shutdown::Both);
+                false
+            }
+            Reply::Until(begun, so, rest) => {
+                let give_up = Instant::now() + Duration::from_secs(10);
+                let _ = stream.write_all(&begun);
+                while !so() && Instant::now() < give_up {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                let _ = stream.write_all(&rest);
                 let _ = stream.shutdown(Shutdown::Both);
                 false
             }

@@ -10,8 +10,6 @@ enum Capability {
     LIMITS_AS_ASKED,
     /** A result says when memory ran out. */
     OUT_OF_MEMORY_IS_SEEN,
-    /** A call ends with its program, also when a child in the background has the output open. */
-    ENDS_WITH_THE_PROGRAM,
     /** Templates go to files and come from files. */
     TEMPLATE_FILES,
     /** Another process of the same account sees what this one made. */

@@ -339,15 +339,27 @@ abstract class Contract {
         assertEquals("nothing\n", shell(sandbox, "cat /tmp/late 2>/dev/null || echo nothing").stdout());
     }
 
-    @Test
-    void theEndOfTheProgramIsTheEndOfTheCall() {
-        needs(Capability.ENDS_WITH_THE_PROGRAM);
+    @ParameterizedTest
+    @CsvSource({"exit 7, 7, ", "kill -TERM $$, -1, SIGTERM"})
+    void theEndOfTheProgramIsTheEndOfTheCall(String end, int exitCode, String signal) {
         String sandbox = sandbox("base");
         // What is left in the background lives on, and has the output open.
-        ProcessResult result = client.executeE2BProcess(sandbox, "(sleep 15; echo late) & echo $! >/tmp/child; echo first", null, 10, true);
+        ProcessResult result = client.executeE2BProcess(
+                sandbox, "sleep 60 & echo $! >/tmp/child; head -c 300000 /dev/zero | tr '\\0' a; " + end, null, 50, true);
         assertFalse(result.timedOut(), result.json().toString());
-        assertEquals("first\n", result.stdout());
+        assertEquals("a".repeat(300_000), result.stdout());
+        assertEquals(exitCode, result.exitCode());
+        assertEquals(signal, result.signal());
         assertEquals("lives\n", shell(sandbox, "kill -0 $(cat /tmp/child) && echo lives").stdout());
+    }
+
+    @Test
+    void whatTheBackgroundWritesDoesNotKeepACall() {
+        ProcessResult result = client.executeE2BProcess(
+                sandbox("base"), "(while echo more; do sleep 0.02; done) & echo first >&2", null, 50, true);
+        assertFalse(result.timedOut(), result.json().toString());
+        assertEquals("first\n", result.stderr());
+        assertEquals(0, result.exitCode());
     }
 
     @Test
