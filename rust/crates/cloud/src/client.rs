@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use e2bridge_core::document::{SandboxLimits, SandboxState, SandboxStatus};
@@ -29,9 +29,11 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 const MARGIN: Duration = Duration::from_secs(10);
 /// Time for a request that puts right what a call has left behind, when the caller may not wait long.
 pub(crate) const SHORT: Duration = Duration::from_secs(2);
-/// When a sandbox is looked for whose making was not answered.
+/// When a sandbox is looked for whose making was not answered, after that was known.
 const LOOKS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20)];
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(6), Duration::from_secs(26)];
+/// After so long, closing the client waits for one more look only.
+const LONG_ENOUGH: Duration = Duration::from_secs(6);
 
 /// A client of a cluster.
 pub(crate) struct Client {
@@ -43,6 +45,46 @@ pub(crate) struct Client {
     sandboxes: Mutex<Sandboxes>,
     /// Sizes of templates, as sandboxes of them had them.
     sizes: Mutex<HashMap<String, SandboxLimits>>,
+    creations: Arc<Creations>,
+}
+
+/// How many creations are under way, or are looked for.
+#[derive(Default)]
+struct Creations {
+    count: Mutex<usize>,
+    /// There is none any more.
+    none: Condvar,
+}
+
+/// One of them.
+struct Creation(Arc<Creations>);
+
+impl Creations {
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(self: &Arc<Self>) -> Creation {
+        *self.count() += 1;
+        Creation(Arc::clone(self))
+    }
+
+    /// Waits until there is none, at most until `over`.
+    fn wait(&self, over: Instant) {
+        let left = over.saturating_duration_since(Instant::now());
+        // When the time is over, what is left ends with its time-out.
+        drop(self.none.wait_timeout_while(self.count(), left, |count| *count > 0));
+    }
+}
+
+impl Drop for Creation {
+    fn drop(&mut self) {
+        let mut count = self.0.count();
+        *count -= 1;
+        if *count == 0 {
+            self.0.none.notify_all();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -165,6 +207,7 @@ impl Client {
             deployments: Deployments::default(),
             sandboxes: Mutex::default(),
             sizes: Mutex::default(),
+            creations: Arc::default(),
             settings,
         }))
     }
@@ -175,12 +218,17 @@ impl Client {
 
     /// For a call that its caller may cancel.
     pub(crate) fn guard<'a>(&'a self, interrupt: &'a Interrupt<'a>) -> Guard<'a> {
-        Guard { interrupt: Some(interrupt), closing: Some(&self.transport.closing) }
+        Guard { interrupt: Some(interrupt), ..self.plain_guard() }
     }
 
     /// For a call that nobody cancels.
     pub(crate) fn plain_guard(&self) -> Guard<'_> {
-        Guard { interrupt: None, closing: Some(&self.transport.closing) }
+        Guard { interrupt: None, closing: &self.transport.closing, outlives: false }
+    }
+
+    /// For what puts right what a call has left behind, also while the client closes.
+    pub(crate) fn last_guard(&self) -> Guard<'_> {
+        Guard { outlives: true, ..self.plain_guard() }
     }
 
     /// The daemon of a sandbox.
@@ -192,6 +240,8 @@ impl Client {
 
     /// Makes a sandbox.
     pub(crate) fn create(self: &Arc<Self>, new: &New<'_>, guard: &Guard<'_>) -> Result<Arc<Known>> {
+        let creation = self.creations.begin();
+        guard.check()?;
         let cluster_template = self.cluster_template(new.template);
         if let Some(size) = self.sizes().get(cluster_template) {
             check_size(new, size)?;
@@ -212,7 +262,7 @@ impl Client {
             Err(trouble) => {
                 let error = trouble.error;
                 if may_have_been_made(&error) {
-                    self.end_later(request_id);
+                    self.end_later(request_id, creation);
                 }
                 return Err(self.create_error(new.template, error));
             }
@@ -226,9 +276,8 @@ impl Client {
         match detail {
             Ok(detail) => Ok(self.keep(made, detail, new.own)),
             Err(error) => {
-                let unguarded = Guard { interrupt: None, closing: None };
-                if self.control.kill(&self.transport, &unguarded, &raw).is_err() {
-                    self.end_later(request_id);
+                if self.control.kill(&self.transport, &self.last_guard(), &raw).is_err() {
+                    self.end_later(request_id, creation);
                 }
                 Err(error)
             }
@@ -296,26 +345,38 @@ impl Client {
         Arc::clone(self.sandboxes().live.entry(raw).or_insert(known))
     }
 
-    /// Looks for the sandbox of a request that was not answered, and ends it. In a thread of its own: the caller does not wait.
-    fn end_later(self: &Arc<Self>, request_id: String) {
+    /// Looks for the sandbox of a request that was not answered, and ends it. In a thread of its own: the caller does not wait, but
+    /// closing does.
+    fn end_later(self: &Arc<Self>, request_id: String, creation: Creation) {
         let client = Arc::clone(self);
         let work = move || {
-            let guard = Guard { interrupt: None, closing: None };
-            for pause in LOOKS {
-                if guard.sleep(pause).is_err() {
-                    return;
-                }
-                let marks = [(metadata::MARK, metadata::MARKED), (metadata::REQUEST, request_id.as_str())];
-                let found = client.control.list(&client.transport, &guard, "running,paused", &marks);
-                for detail in found.unwrap_or_default() {
-                    // What cannot be ended ends with its time-out.
-                    let _ = client.control.kill(&client.transport, &guard, &detail.sandbox_id);
-                }
-            }
+            client.end_unanswered(&request_id);
+            // In this order, so that nothing has the client when closing goes on.
+            drop(client);
+            drop(creation);
         };
-        // Without a thread it ends with its time-out, too.
+        // Without a thread it ends with its time-out.
         let _ =
             with_signals_blocked(|| std::thread::Builder::new().name("e2b-cleanup".to_owned()).spawn(work));
+    }
+
+    fn end_unanswered(&self, request_id: &str) {
+        let (began, guard) = (Instant::now(), self.last_guard());
+        let marks = [(metadata::MARK, metadata::MARKED), (metadata::REQUEST, request_id)];
+        for look in LOOKS {
+            let last = self.plain_guard().sleep_until(began + look).is_err() && look > LONG_ENOUGH;
+            if !last && guard.sleep_until(began + look).is_err() {
+                return;
+            }
+            let found = self.control.list(&self.transport, &guard, "running,paused", &marks);
+            let found = found.unwrap_or_default();
+            let ended =
+                |detail: &Detail| self.control.kill(&self.transport, &guard, &detail.sandbox_id).is_ok();
+            // What cannot be ended is looked for again, and at last ends with its time-out.
+            if last || (!found.is_empty() && found.iter().all(ended)) {
+                return;
+            }
+        }
     }
 
     // Looking
@@ -582,7 +643,7 @@ impl Client {
         Ok(ended)
     }
 
-    /// Ends the waits of every call, what this client made on its own, and the connections. Idempotent.
+    /// Ends the waits of every call, what this client made on its own, and the connections; takes ten seconds at most. Idempotent.
     pub(crate) fn close(&self) {
         if !self.transport.closing.close() {
             return;
@@ -591,10 +652,10 @@ impl Client {
         let own: Vec<Arc<Known>> = self.all_known().into_iter().filter(|known| known.own).collect();
         let token = CancelToken::new();
         crate::deployment::in_parallel(own.len(), &token, |index, _| {
-            let guard = Guard { interrupt: None, closing: None };
             // What cannot be ended now ends with its time-out.
-            let _ = self.end(&own[index], "its client was closed", &guard);
+            let _ = self.end(&own[index], "its client was closed", &self.last_guard());
         });
+        self.creations.wait(self.transport.closing.over().unwrap_or_else(Instant::now));
         self.transport.pool.clear();
     }
 }

@@ -365,7 +365,7 @@ fn shrink(
 /// Ends sandboxes, several at a time; with `grace` their programs are asked first.
 fn end_all(client: &Arc<Client>, instances: &[Arc<Known>], reason: &str, grace: bool) {
     in_parallel(instances.len(), &CancelToken::new(), |index, _| {
-        let guard = Guard { interrupt: None, closing: None };
+        let guard = client.last_guard();
         // One of a list comes without the token that its programs are asked with.
         let found = if grace { client.find(&instances[index].id(), &guard).ok() } else { None };
         if let Some(known) = &found {

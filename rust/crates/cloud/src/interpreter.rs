@@ -143,7 +143,7 @@ impl<'a> Interpreter<'a> {
 
     /// Ends a context, with whatever runs in it; not for long.
     pub(crate) fn remove(&self, id: &str) {
-        let guard = Guard { interrupt: None, closing: None };
+        let guard = self.client.last_guard();
         let target = format!("/contexts/{}", escape(id));
         let call = self.call("remove context", "DELETE", target, None, Some(SHORT));
         // One that cannot be removed ends with its sandbox.

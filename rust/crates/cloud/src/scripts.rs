@@ -40,7 +40,7 @@ case $state in [XZ]*) [ "$threads" -le 1 ] ;; *) exit 1 ;; esac
 /// Ends everything of an execution: its program, and whatever that started and left. Not for long: the caller has been told, or
 /// has gone.
 pub(crate) fn kill_all(client: &Arc<Client>, known: &Arc<Known>, execution_id: &str) {
-    let guard = Guard { interrupt: None, closing: None };
+    let guard = client.last_guard();
     // What is left of it ends with the sandbox.
     let _ = run(client, known, KILL_ALL, &format!("{EXECUTION}={execution_id}"), &guard);
 }

@@ -193,17 +193,20 @@ fn the_request_has_what_the_official_clients_send() {
     assert_eq!(target, "/v2/sandboxes?metadata=e2bridge%3D1&state=running,paused&order=asc&limit=100");
 }
 
+/// What a list answers that is asked for the sandbox of a request.
+fn made(asked: &Asked) -> Reply {
+    let mut made = detail();
+    let filter = asked.target.split("e2bridge_request%3D").nth(1).unwrap_or_default();
+    made["metadata"]["e2bridge_request"] = json!(filter.split('&').next());
+    Reply::Json(200, json!([made]))
+}
+
 #[test]
 fn a_create_whose_answer_is_lost_makes_no_second_one_and_the_first_is_ended() {
     let server = Server::new(|asked| match (asked.method.as_str(), asked.path()) {
         ("POST", "/v2/sandboxes") => Some(Reply::Reset),
         // It was made all the same.
-        ("GET", "/v2/sandboxes") => {
-            let mut made = detail();
-            let filter = asked.target.split("e2bridge_request%3D").nth(1).unwrap_or_default();
-            made["metadata"]["e2bridge_request"] = json!(filter.split('&').next());
-            Some(Reply::Json(200, json!([made])))
-        }
+        ("GET", "/v2/sandboxes") => Some(made(asked)),
         _ => None,
     });
     let backend = open(&server);
@@ -524,6 +527,46 @@ fn closing_ends_calls_in_flight_and_what_was_made_here() {
     assert_eq!(backend.live_sandboxes(), 0);
     assert_eq!(backend.list_sandboxes(StatusFilter::All).unwrap_err().code(), Code::Closed);
     assert_eq!(create(&backend, &CancelToken::new()).unwrap_err().code(), Code::Closed);
+    assert_no_leak(&server, backend);
+}
+
+/// A creation that nobody answers, and whose client is closed.
+fn close_while_creating(server: &Server) -> CloudBackend {
+    let backend = open_with(Config { request_timeout: Some(60), ..config(&server.url()) });
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| create(&backend, &CancelToken::new()));
+        wait_until("nothing was asked", || !server.asked("POST", "/v2/sandboxes").is_empty());
+        backend.close();
+        assert_eq!(call.join().unwrap().unwrap_err().code(), Code::Closed);
+    });
+    backend
+}
+
+#[test]
+fn closing_waits_until_a_sandbox_that_was_being_made_is_found_and_ended() {
+    // The first look comes too early.
+    let server = Server::new(|asked| match (asked.method.as_str(), asked.path(), asked.before) {
+        ("POST", "/v2/sandboxes", _) => Some(Reply::Silence),
+        ("GET", "/v2/sandboxes", 0) => Some(Reply::Json(200, json!([]))),
+        ("GET", "/v2/sandboxes", _) => Some(made(asked)),
+        _ => None,
+    });
+    let backend = close_while_creating(&server);
+    assert_eq!(server.asked("DELETE", "/sandboxes/iabc").len(), 1);
+    assert_eq!(Arc::strong_count(&backend.client), 1, "no thread has it any more");
+    // A later one asks nothing and is not looked for.
+    assert_eq!(create(&backend, &CancelToken::new()).unwrap_err().code(), Code::Closed);
+    assert_eq!(Arc::strong_count(&backend.client), 1);
+    assert_no_leak(&server, backend);
+}
+
+#[test]
+fn closing_ends_where_nobody_answers() {
+    let server = Server::new(|_| Some(Reply::Silence));
+    let began = Instant::now();
+    let backend = close_while_creating(&server);
+    assert!(began.elapsed() < LONG);
+    wait_until("a thread goes on", || Arc::strong_count(&backend.client) == 1);
     assert_no_leak(&server, backend);
 }
 

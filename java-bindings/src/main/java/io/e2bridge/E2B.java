@@ -580,8 +580,9 @@ public final class E2B implements AutoCloseable {
     }
 
     /**
-     * Ends everything of this client: sandboxes, deployments, the engine's processes. Calls in flight end with CLOSED or with
-     * their result, later ones with CLOSED. Closing again does nothing.
+     * Ends everything of this client: sandboxes, deployments, the engine's processes; on the cloud the sandboxes that it created, in
+     * ten seconds at most. Deployments there live on. Calls in flight end with CLOSED or with their result, later ones with CLOSED.
+     * Closing again does nothing.
      *
      * @throws E2BException INTERNAL, a defect
      */

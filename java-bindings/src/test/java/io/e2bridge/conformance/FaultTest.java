@@ -75,8 +75,8 @@ class FaultTest {
         client.terminateE2BSandbox(sandbox, true);
         client.close();
         hasty.close();
-        // Sandboxes whose making was not answered are looked for, at most so long, also when their client is closed.
-        Instant patience = Instant.now().plusSeconds(40);
+        // The double hears of the end of a connection a little later.
+        Instant patience = Instant.now().plusSeconds(10);
         while (services.stats().get("openConnections").intValue() > 0 && Instant.now().isBefore(patience)) {
             Thread.sleep(50);
         }
