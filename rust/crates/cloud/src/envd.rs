@@ -110,6 +110,8 @@ pub(crate) struct ProcessStream<'a> {
     transport: &'a Transport,
     url: Url,
     response: Response,
+    /// When the last of it came.
+    heard: Instant,
     frames: Frames,
     waiting: VecDeque<ProcessStep>,
     /// What is to be said once nothing waits any more.
@@ -265,6 +267,7 @@ impl<'a> Envd<'a> {
             transport: self.transport,
             url: self.url.clone(),
             response,
+            heard: Instant::now(),
             frames: Frames::default(),
             waiting: VecDeque::new(),
             failed: None,
@@ -398,7 +401,6 @@ impl ProcessStream<'_> {
         guard: &Guard<'_>,
         until: Option<Instant>,
     ) -> std::result::Result<ProcessStep, Trouble> {
-        let idle = self.transport.idle_time();
         loop {
             if let Some(step) = self.waiting.pop_front() {
                 return Ok(step);
@@ -409,6 +411,8 @@ impl ProcessStream<'_> {
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(ProcessStep::DeadlinePassed);
             }
+            // A pause goes on, however often this is called.
+            let idle = self.transport.idle_time().saturating_sub(self.heard.elapsed());
             let patience = Patience { until, idle, phase: Phase::Request };
             let frames = &mut self.frames;
             let piece = self.response.body.next(guard, &patience, &mut |piece| {
@@ -416,7 +420,10 @@ impl ProcessStream<'_> {
                 Ok(())
             });
             match piece {
-                Ok(true) => self.failed = self.take().err(),
+                Ok(true) => {
+                    self.heard = Instant::now();
+                    self.failed = self.take().err();
+                }
                 Ok(false) if self.frames.is_partial() => {
                     return Err(self.broke("the stream ended in the middle of a frame"));
                 }

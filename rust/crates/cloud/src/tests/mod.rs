@@ -373,6 +373,7 @@ fn a_program_that_has_ended_is_told_so_by_its_daemon_and_one_that_lives_is_left_
         let signalled = Arc::clone(&told);
         let server = Server::new(move |asked| match asked.path() {
             _ if is_look(asked) => Some(Reply::Raw(started(&program("", status)))),
+            _ if is_kill(asked) => Some(Reply::Raw(started(&program("", 0)))),
             // The stream of the program goes on until the daemon is asked, or for longer than its time.
             _ if is_start(asked) => {
                 let messages = program("out", 5);
@@ -391,7 +392,7 @@ fn a_program_that_has_ended_is_told_so_by_its_daemon_and_one_that_lives_is_left_
             }
             _ => None,
         });
-        let backend = open(&server);
+        let backend = open_with(Config { idle_timeout: Some(60), ..config(&server.url()) });
         let result = execute(&backend, "x", 2, &CancelToken::new()).unwrap();
         let expected = if asks { (false, 5, "out") } else { (true, -1, "out") };
         assert_eq!((result.timed_out, result.exit_code, result.stdout.as_str()), expected, "{status}");
@@ -451,8 +452,12 @@ fn a_sandbox_that_ended_is_told_from_a_request_that_timed_out() {
     assert_eq!((error.code(), &error.context()["phase"]), (Code::Timeout, &json!("request")), "{error}");
     assert!(server.all_asked().iter().any(is_kill), "what may have been started is ended");
     assert_no_leak(&server, backend);
-    // A stream that falls silent.
-    let server = Server::new(|asked| {
+    // A stream that falls silent, while everything else is answered.
+    let lives = program("", 1);
+    let server = Server::new(move |asked| {
+        if is_look(asked) {
+            return Some(Reply::Raw(started(&lives)));
+        }
         (is_start(asked) && !is_kill(asked)).then(|| {
             let first = frames(&[json!({"event": {"start": {"pid": 7}}})], &json!({}));
             let first = first[..first.len() - 7].to_vec();
@@ -462,7 +467,7 @@ fn a_sandbox_that_ended_is_told_from_a_request_that_timed_out() {
             ])
         })
     });
-    let error = execute(&open(&server), "x", 15, &CancelToken::new()).unwrap_err();
+    let error = execute(&open(&server), "x", 5, &CancelToken::new()).unwrap_err();
     assert_eq!((error.code(), &error.context()["phase"]), (Code::Timeout, &json!("idle")), "{error}");
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// Bytes and pauses, then the connection is ended.
     Script(Vec<(Duration, Vec<u8>)>),
-    /// Bytes, others when something is so, then the connection is ended.
+    /// Bytes, others once something is so, then the connection is ended.
     Until(Vec<u8>, Box<dyn Fn() -> bool + Send>, Vec<u8>),
     /// The connection is reset.
     Reset,
@@ -213,11 +213,10 @@ impl Shared {
                 false
             }
             Reply::Until(begun, so, rest) => {
-                let give_up = Instant::now() + Duration::from_secs(10);
                 let _ = stream.write_all(&begun);
-                while !so() && Instant::now() < give_up {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                let _ = stream.set_read_timeout(Some(Duration::from_millis(5)));
+                // Until the client ends the connection, at last.
+                while !so() && !matches!(stream.read(&mut [0]), Ok(0)) {}
                 let _ = stream.write_all(&rest);
                 let _ = stream.shutdown(Shutdown::Both);
                 false
