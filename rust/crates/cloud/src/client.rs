@@ -20,7 +20,7 @@ use crate::metadata;
 use crate::settings::{Config, Settings};
 use crate::status::{limits_of, moment};
 use crate::transport::Transport;
-use crate::wire::api::{Detail, NewSandbox, Sandbox, State};
+use crate::wire::api::{Detail, NewSandbox, Sandbox, State, is_id};
 
 /// Ended sandboxes that are remembered, and for how long.
 const MAX_REMEMBERED: usize = 1_000;
@@ -189,8 +189,7 @@ pub(crate) fn template_name(detail: &Detail) -> String {
 /// The cluster's id in one of ours; both forms are taken.
 fn raw_id(id: &str) -> Result<&str> {
     let raw = id.strip_prefix("sb_").unwrap_or(id);
-    let fine = !raw.is_empty() && raw.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if fine { Ok(raw) } else { Err(unknown(id)) }
+    if is_id(raw) { Ok(raw) } else { Err(unknown(id)) }
 }
 
 impl Client {

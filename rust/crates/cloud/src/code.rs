@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{CodeError, CodeOutput, CodeResult};
 use e2bridge_core::id::{IdKind, new_id};
-use e2bridge_core::output::{Output, STDERR, STDOUT};
+use e2bridge_core::output::{MAX_RESULT_BYTES, MAX_RESULT_DEPTH, Output, STDERR, STDOUT, json_depth};
 use e2bridge_core::request::{BuiltinTemplate, Language, MAX_ARGUMENT_BYTES, RunCode};
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
@@ -17,11 +17,17 @@ use crate::http::guard::Guard;
 use crate::interpreter::{Interpreter, RunEnd};
 use crate::wire::interpreter::Event;
 
+/// Most results of a run, as on the local engine.
+const MAX_RESULTS: usize = 1_000;
+
 /// What a run came to.
 #[derive(Default)]
 struct Outcome {
     output: Output,
     results: Vec<CodeOutput>,
+    /// Bytes of the results; once there are too many of one or the other, no more are kept.
+    result_bytes: usize,
+    cut: bool,
     error: Option<CodeError>,
     timed_out: bool,
 }
@@ -56,7 +62,7 @@ pub(crate) fn run(client: &Arc<Client>, request: &RunCode, token: &CancelToken) 
         stdout: lossy(STDOUT),
         stderr: lossy(STDERR),
         result: outcome.results.iter().find(|result| result.is_main_result).map(|result| result.text.clone()),
-        truncated: outcome.output.truncated(),
+        truncated: outcome.cut || outcome.output.truncated(),
         results: outcome.results,
         error: outcome.error,
         timed_out: outcome.timed_out,
@@ -123,7 +129,7 @@ fn shell(
         (_, Some(signal), _) => Some(error("Signal", signal)),
         (_, None, code) => Some(error("ExitStatus", format!("exit status {code}"))),
     };
-    Ok(Outcome { output: ended.output, results: Vec::new(), error, timed_out: ended.timed_out })
+    Ok(Outcome { output: ended.output, error, timed_out: ended.timed_out, ..Outcome::default() })
 }
 
 fn interpret(
@@ -192,11 +198,8 @@ impl Outcome {
                     .flatten()
                     .next()
                     .unwrap_or_default();
-                self.results.push(CodeOutput {
-                    text,
-                    json: event.json,
-                    is_main_result: event.is_main_result,
-                });
+                let json = event.json.filter(|json| json_depth(json.get()) <= MAX_RESULT_DEPTH);
+                self.keep(CodeOutput { text, json, is_main_result: event.is_main_result });
             }
             "error" => {
                 self.error = Some(CodeError {
@@ -209,8 +212,42 @@ impl Outcome {
             _ => {}
         }
     }
+
+    fn keep(&mut self, result: CodeOutput) {
+        self.result_bytes += result.text.len() + result.json.as_ref().map_or(0, |json| json.get().len());
+        self.cut |= self.result_bytes > MAX_RESULT_BYTES || self.results.len() >= MAX_RESULTS;
+        if !self.cut {
+            self.results.push(result);
+        }
+    }
 }
 
 fn error(name: &str, value: String) -> CodeError {
     CodeError { name: name.to_owned(), value, traceback: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(text: &str, json: &str) -> Event {
+        let quoted = serde_json::to_string(text).unwrap();
+        serde_json::from_str(&format!(r#"{{"type":"result","text":{quoted},"json":{json}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn results_are_kept_up_to_their_number_their_size_and_their_depth() {
+        let mut outcome = Outcome::default();
+        outcome.take(result("deep", &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))));
+        assert!(outcome.results[0].json.is_none() && !outcome.cut);
+        for _ in 0..2_000 {
+            outcome.take(result("a", "[1]"));
+        }
+        assert_eq!((outcome.results.len(), outcome.cut), (MAX_RESULTS, true));
+        let mut outcome = Outcome::default();
+        for _ in 0..5 {
+            outcome.take(result(&"a".repeat(10 << 20), "null"));
+        }
+        assert_eq!((outcome.results.len(), outcome.cut), (3, true));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2bridge_core::{Error, Result};
 use serde::de::DeserializeOwned;
 
-use crate::error_map::{Layer, Trouble, unreadable};
+use crate::error_map::{Layer, Trouble};
 use crate::http::exchange::Payload;
 use crate::http::guard::Guard;
 use crate::http::retry::Repeat;
@@ -19,7 +19,7 @@ use crate::wire::api::{
 
 /// Rows of a page; the most that the API gives.
 const PAGE: &str = "100";
-/// Most pages that are read, so that a server which repeats itself ends some time.
+/// Most pages that are read: a server that does not come to an end is wrong.
 const MAX_PAGES: usize = 1_000;
 /// Most sandboxes whose figures are asked for at once.
 const METRICS_AT_ONCE: usize = 100;
@@ -217,14 +217,14 @@ impl Control {
             metadata.iter().map(|(key, value)| format!("{}={}", escape(key), escape(value))).collect();
         let filter = filter.join("&");
         let mut rows: Vec<Detail> = Vec::new();
-        let mut token: Option<String> = None;
-        for _ in 0..MAX_PAGES {
+        let mut pages = Pages::default();
+        loop {
             let newest = query(&[
                 ("metadata", Some(&filter)),
                 ("state", Some(states)),
                 ("order", Some("asc")),
                 ("limit", Some(PAGE)),
-                ("nextToken", token.as_deref()),
+                ("nextToken", pages.token.as_deref()),
             ])
             // A list of words is separated by plain commas.
             .replace("%2C", ",");
@@ -247,8 +247,7 @@ impl Control {
                 .map_err(|trouble| trouble.error)?;
             let page: Vec<Detail> = expect_rows(transport, OPERATION, &answer)?;
             rows.extend(page);
-            token = next_token(&answer);
-            if token.is_none() {
+            if !pages.go_on(transport, OPERATION, &answer)? {
                 break;
             }
         }
@@ -409,17 +408,15 @@ impl Control {
         path: &str,
     ) -> Result<Vec<T>> {
         let mut rows = Vec::new();
-        let mut token: Option<String> = None;
-        for _ in 0..MAX_PAGES {
-            let query = query(&[("limit", Some(PAGE)), ("nextToken", token.as_deref())]);
+        let mut pages = Pages::default();
+        loop {
+            let query = query(&[("limit", Some(PAGE)), ("nextToken", pages.token.as_deref())]);
             let answer = self.get(transport, guard, operation, format!("{path}{query}"))?;
             rows.extend(expect_rows::<T>(transport, operation, &answer)?);
-            token = next_token(&answer);
-            if token.is_none() {
-                break;
+            if !pages.go_on(transport, operation, &answer)? {
+                return Ok(rows);
             }
         }
-        Ok(rows)
     }
 
     fn get(
@@ -463,8 +460,26 @@ fn is_missing_route(error: &Error) -> bool {
         .is_some_and(|status| status == 404 || status == 405)
 }
 
-fn next_token(answer: &Answer) -> Option<String> {
-    answer.head.header("x-next-token").filter(|token| !token.is_empty()).map(str::to_owned)
+/// Where in a list of pages.
+#[derive(Default)]
+struct Pages {
+    /// Of the next one.
+    token: Option<String>,
+    count: usize,
+}
+
+impl Pages {
+    /// Whether there is another page. A list that repeats itself, or has no end, is an error: a part of it is not the list.
+    fn go_on(&mut self, transport: &Transport, operation: &str, answer: &Answer) -> Result<bool> {
+        let token = answer.head.header("x-next-token").filter(|token| !token.is_empty()).map(str::to_owned);
+        self.count += 1;
+        if token.is_some() && (token == self.token || self.count >= MAX_PAGES) {
+            let why = format!("its pages have no end: {} were read", self.count);
+            return Err(transport.unreadable(operation, why));
+        }
+        self.token = token;
+        Ok(self.token.is_some())
+    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
@@ -483,9 +498,11 @@ fn expect_none(transport: &Transport, operation: &str, answer: &Answer) -> Resul
 fn expect<T: DeserializeOwned>(transport: &Transport, operation: &str, answer: &Answer) -> Result<T> {
     expect_none(transport, operation, answer)?;
     if answer.body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(unreadable(operation, "it is no JSON object").with("http_status", answer.head.status));
+        return Err(transport
+            .unreadable(operation, "it is no JSON object")
+            .with("http_status", answer.head.status));
     }
-    read(operation, answer)
+    read(transport, operation, answer)
 }
 
 fn expect_rows<T: DeserializeOwned>(
@@ -494,11 +511,10 @@ fn expect_rows<T: DeserializeOwned>(
     answer: &Answer,
 ) -> Result<Vec<T>> {
     expect_none(transport, operation, answer)?;
-    read(operation, answer)
+    read(transport, operation, answer)
 }
 
-fn read<T: DeserializeOwned>(operation: &str, answer: &Answer) -> Result<T> {
-    // The text of serde names types and places, never values.
+fn read<T: DeserializeOwned>(transport: &Transport, operation: &str, answer: &Answer) -> Result<T> {
     serde_json::from_slice(&answer.body)
-        .map_err(|error| unreadable(operation, error).with("http_status", answer.head.status))
+        .map_err(|error| transport.unreadable(operation, error).with("http_status", answer.head.status))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use e2bridge_core::{Error, Result};
 
-use crate::error_map::{Layer, Trouble, unreadable};
+use crate::error_map::{Layer, Trouble};
 use crate::http::connection::{Fault, Patience, Phase};
 use crate::http::exchange::{Payload, Response};
 use crate::http::guard::Guard;
@@ -162,7 +162,8 @@ impl<'a> Envd<'a> {
         if answer.head.status != 200 {
             return Err(self.transport.refusal(Layer::Connect, operation, &answer.head, &answer.body));
         }
-        Ok(serde_json::from_slice(&answer.body).map_err(|error| unreadable(operation, error))?)
+        Ok(serde_json::from_slice(&answer.body)
+            .map_err(|error| self.transport.unreadable(operation, error))?)
     }
 
     /// Whether it answers, within `time`.
@@ -261,7 +262,10 @@ impl<'a> Envd<'a> {
         }
         let kind = response.head.header("content-type").unwrap_or_default();
         if !kind.starts_with("application/connect+json") {
-            return Err(unreadable(START, format!("it is {kind:?}, no Connect stream")).into());
+            return Err(self
+                .transport
+                .unreadable(START, format!("it is {kind:?}, no Connect stream"))
+                .into());
         }
         Ok(ProcessStream {
             transport: self.transport,
@@ -363,11 +367,14 @@ impl<'a> Envd<'a> {
             .rest(1024 * 1024, guard, &patience)
             .map_err(|fault| self.transport.fault(OPERATION, &self.url, fault))?;
         let written: Vec<WrittenFile> =
-            serde_json::from_slice(&body).map_err(|error| unreadable(OPERATION, error))?;
+            serde_json::from_slice(&body).map_err(|error| self.transport.unreadable(OPERATION, error))?;
         if written.len() == 1 && !written[0].path.is_empty() {
             Ok(())
         } else {
-            Err(unreadable(OPERATION, format!("it names {} files instead of one", written.len())).into())
+            Err(self
+                .transport
+                .unreadable(OPERATION, format!("it names {} files instead of one", written.len()))
+                .into())
         }
     }
 }
@@ -441,7 +448,7 @@ impl ProcessStream<'_> {
     /// Reads the frames that have come whole.
     fn take(&mut self) -> std::result::Result<(), Trouble> {
         loop {
-            match self.frames.next().map_err(|why| unreadable(START, why))? {
+            match self.frames.next().map_err(|why| self.transport.unreadable(START, why))? {
                 None => return Ok(()),
                 Some(Frame::Message(json)) => self.message(&json)?,
                 Some(Frame::End(Some(error))) if !self.ended => {
@@ -457,7 +464,7 @@ impl ProcessStream<'_> {
 
     fn message(&mut self, json: &[u8]) -> std::result::Result<(), Trouble> {
         let message: StartResponse =
-            serde_json::from_slice(json).map_err(|error| unreadable(START, error))?;
+            serde_json::from_slice(json).map_err(|error| self.transport.unreadable(START, error))?;
         let event = message.event;
         if let Some(start) = event.start {
             self.started = true;

@@ -94,8 +94,9 @@ pub(crate) fn from_answer<'a>(
     operation: &str,
     head: &Head,
     body: &[u8],
-    secrets: impl IntoIterator<Item = &'a Secret>,
+    secrets: impl IntoIterator<Item = &'a Secret> + Clone,
 ) -> Trouble {
+    let clean = |text: &str| tidy(&scrub(secrets.clone(), text));
     let status = head.status;
     let parsed: Option<ErrorBody> = serde_json::from_slice(body).ok();
     let word = parsed.as_ref().and_then(|parsed| parsed.code.as_str()).map(str::to_owned);
@@ -103,7 +104,7 @@ pub(crate) fn from_answer<'a>(
         Some(parsed) => parsed.message.clone().or_else(|| parsed.detail.clone()).unwrap_or_default(),
         None => String::from_utf8_lossy(&body[..body.len().min(4 * MAX_MESSAGE)]).into_owned(),
     };
-    let said = tidy(&scrub(secrets, &said));
+    let said = clean(&said);
     let code = match (layer, &word) {
         (Layer::Connect, Some(word)) => code_of_word(word),
         _ => code_of_status(layer, status),
@@ -121,12 +122,12 @@ pub(crate) fn from_answer<'a>(
         error = error.with("server_message", said);
     }
     if let Some(word) = word.or_else(|| parsed.and_then(|parsed| parsed.error_code)) {
-        error = error.with("server_code", tidy(&word));
+        error = error.with("server_code", clean(&word));
     }
     if let Some(id) =
         ["x-request-id", "x-trace-id", "traceparent", "cf-ray"].iter().find_map(|name| head.header(name))
     {
-        error = error.with("request_id", tidy(id));
+        error = error.with("request_id", clean(id));
     }
     if let Some(seconds) = retry_after(head) {
         error = error.with("retry_after_seconds", seconds.as_secs());
@@ -140,12 +141,13 @@ pub(crate) fn from_end_of_stream<'a>(
     operation: &str,
     word: &str,
     message: &str,
-    secrets: impl IntoIterator<Item = &'a Secret>,
+    secrets: impl IntoIterator<Item = &'a Secret> + Clone,
 ) -> Trouble {
-    let said = tidy(&scrub(secrets, message));
-    let error = Error::new(code_of_word(word), format!("{operation}: {word}: {said}"))
+    let said = tidy(&scrub(secrets.clone(), message));
+    let shown = tidy(&scrub(secrets, word));
+    let error = Error::new(code_of_word(word), format!("{operation}: {shown}: {said}"))
         .with("operation", operation)
-        .with("server_code", tidy(word))
+        .with("server_code", shown)
         .with("server_message", said);
     Trouble {
         error,
@@ -185,8 +187,13 @@ pub(crate) fn from_fault(operation: &str, url: &Url, fault: Fault, times: (u64, 
     Trouble { error, maybe_gone, deadline: false }
 }
 
-/// The error for a body that is not what the protocol says.
-pub(crate) fn unreadable(operation: &str, what: impl std::fmt::Display) -> Error {
+/// The error for a body that is not what the protocol says. What is wrong with it may repeat a piece of it.
+pub(crate) fn unreadable<'a>(
+    operation: &str,
+    what: &str,
+    secrets: impl IntoIterator<Item = &'a Secret>,
+) -> Error {
+    let what = tidy(&scrub(secrets, what));
     Error::new(Code::Unavailable, format!("{operation}: the answer cannot be read: {what}"))
         .with("operation", operation)
 }

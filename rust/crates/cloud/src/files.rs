@@ -42,11 +42,12 @@ pub(crate) fn write_to(
     length: u64,
     guard: &Guard<'_>,
 ) -> Result<FileWritten> {
+    let absolute = absolute(path);
     client
         .envd(known)?
-        .upload(path, reader, length, guard)
+        .upload(&absolute, reader, length, guard)
         .map_err(|trouble| refused(client, known, path, trouble))?;
-    Ok(FileWritten { sandbox_id: known.id(), path: absolute(path), size: length, timestamp: now() })
+    Ok(FileWritten { sandbox_id: known.id(), path: absolute, size: length, timestamp: now() })
 }
 
 /// `read_e2b_file`.
@@ -83,7 +84,7 @@ pub(crate) fn read_from(
     let mut content = Vec::new();
     client
         .envd(known)?
-        .download(path, guard, &mut |length, piece| {
+        .download(&absolute(path), guard, &mut |length, piece| {
             if length.is_some_and(|length| length > most) || content.len() as u64 + piece.len() as u64 > most
             {
                 return Err(Error::new(
@@ -146,7 +147,7 @@ impl CloudBackend {
         let mut target = File::create(&partial).map_err(|error| host_error("create a file", &error))?;
         let written = client
             .envd(&known)?
-            .download(path, &guard, &mut |_, piece| {
+            .download(&absolute(path), &guard, &mut |_, piece| {
                 target.write_all(piece).map_err(|error| host_error("write", &error))
             })
             .map_err(|trouble| refused(client, &known, path, trouble))
@@ -195,6 +196,7 @@ fn refused(client: &Client, known: &Known, path: &str, trouble: Trouble) -> Erro
     error
 }
 
+/// The daemon would look below a template's own directory of work, and take `~` for a home.
 fn absolute(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("{HOME}/{path}") }
 }

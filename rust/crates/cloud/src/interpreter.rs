@@ -8,13 +8,13 @@ use e2bridge_core::request::Language;
 use e2bridge_core::{Code, Error, Result};
 
 use crate::client::{Client, Known, SHORT};
-use crate::error_map::{Layer, Trouble, unreadable};
+use crate::error_map::{Layer, Trouble};
 use crate::http::connection::{Fault, Patience, Phase};
 use crate::http::exchange::Payload;
 use crate::http::guard::Guard;
 use crate::http::retry::Repeat;
 use crate::http::url::{Url, escape};
-use crate::transport::Call;
+use crate::transport::{Call, Transport};
 use crate::wire::interpreter::{ContextInfo, ContextRequest, Event, ExecuteRequest};
 use crate::wire::lines::Lines;
 
@@ -136,8 +136,8 @@ impl<'a> Interpreter<'a> {
                 self.client.transport.refusal(Layer::Interpreter, OPERATION, &answer.head, &answer.body);
             return Err(self.without_interpreter(trouble));
         }
-        let context: ContextInfo =
-            serde_json::from_slice(&answer.body).map_err(|error| unreadable(OPERATION, error))?;
+        let context: ContextInfo = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.client.transport.unreadable(OPERATION, error))?;
         Ok(context.id)
     }
 
@@ -185,7 +185,7 @@ impl<'a> Interpreter<'a> {
                 Ok(())
             });
             if let Some(why) = wrong {
-                return Err(unreadable(OPERATION, why).into());
+                return Err(transport.unreadable(OPERATION, why).into());
             }
             let at_end = match next {
                 Ok(some) => !some,
@@ -195,11 +195,11 @@ impl<'a> Interpreter<'a> {
                 Err(fault) => return Err(transport.fault(OPERATION, &self.url, fault)),
             };
             while let Some(line) = lines.next() {
-                done |= event(line, sink)?;
+                done |= event(transport, line, sink)?;
             }
             if at_end {
                 if !lines.rest().is_empty() {
-                    done |= event(lines.rest(), sink)?;
+                    done |= event(transport, lines.rest(), sink)?;
                 }
                 if done {
                     return Ok(RunEnd::Done);
@@ -233,8 +233,13 @@ impl<'a> Interpreter<'a> {
 }
 
 /// Hands a line on; true when it is the end of the execution.
-fn event(line: &[u8], sink: &mut dyn FnMut(Event)) -> std::result::Result<bool, Trouble> {
-    let event: Event = serde_json::from_slice(line).map_err(|error| unreadable("run code", error))?;
+fn event(
+    transport: &Transport,
+    line: &[u8],
+    sink: &mut dyn FnMut(Event),
+) -> std::result::Result<bool, Trouble> {
+    let event: Event =
+        serde_json::from_slice(line).map_err(|error| transport.unreadable("run code", error))?;
     let end = event.kind == "end_of_execution";
     sink(event);
     Ok(end)

@@ -1,20 +1,21 @@
 //! What every request of a client goes through: the pool, the time-outs, the retries, the errors.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use e2bridge_core::{CancelToken, Result};
+use e2bridge_core::{CancelToken, Error, Result};
 use e2bridge_wait::{Interrupt, Wakeups};
 
 use crate::error_map::{Layer, Trouble, from_answer, from_fault};
-use crate::http::connection::{Patience, Phase};
+use crate::http::connection::{Fault, Patience, Phase};
 use crate::http::exchange::{Head, Payload, Request, Response, exchange};
 use crate::http::guard::{Closing, Guard};
 use crate::http::pool::{MAX_IN_USE, Pool};
 use crate::http::retry::{self, Plane, Repeat, Verdict, after_answer, after_failure};
 use crate::http::tls;
 use crate::http::url::Url;
-use crate::secret::Secret;
+use crate::secret::{Secret, scrub};
 use crate::settings::Settings;
 
 /// Most bytes of an answer that is read whole.
@@ -48,7 +49,9 @@ pub(crate) struct Transport {
     pub(crate) closing: Closing,
     wakeups: Wakeups,
     times: (Duration, Duration, Duration),
-    secrets: Mutex<Vec<Secret>>,
+    secrets: Mutex<VecDeque<Secret>>,
+    /// The account's, which are the first of them.
+    own_secrets: usize,
 }
 
 impl Transport {
@@ -58,12 +61,19 @@ impl Transport {
     /// Those of the TLS settings; `LIMIT_EXCEEDED` when this process has no descriptor left.
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         let tls = tls::settings(settings.ca_file.as_deref())?;
-        let secrets = settings.api_key.iter().chain(&settings.access_token).cloned().collect();
+        let secrets: VecDeque<Secret> = settings
+            .api_key
+            .iter()
+            .chain(&settings.access_token)
+            .cloned()
+            .chain(settings.proxies.secrets())
+            .collect();
         Ok(Self {
             pool: Pool::new(tls, settings.proxies.clone(), settings.connect_time, MAX_IN_USE)?,
             closing: Closing::new()?,
             wakeups: Wakeups::default(),
             times: (settings.connect_time, settings.request_time, settings.idle_time),
+            own_secrets: secrets.len(),
             secrets: Mutex::new(secrets),
         })
     }
@@ -90,16 +100,16 @@ impl Transport {
     pub(crate) fn hide(&self, secret: &Secret) {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         if !secrets.contains(secret) {
-            // The first two are the account's; of sandboxes' only the newest are kept.
+            // Of sandboxes' only the newest are kept.
             if secrets.len() > 1_000 {
-                secrets.remove(2);
+                secrets.remove(self.own_secrets);
             }
-            secrets.push(secret.clone());
+            secrets.push_back(secret.clone());
         }
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The patience of a call that begins now.
@@ -128,7 +138,9 @@ impl Transport {
                 payload: &mut call.payload,
             };
             let outcome = exchange(&self.pool, &mut request, fresh, guard, patience);
-            let left = patience.until.map(|until| until.saturating_duration_since(Instant::now()));
+            // A call without an end of its own waits for a server no longer than another.
+            let left =
+                patience.until.map_or(self.times.1, |until| until.saturating_duration_since(Instant::now()));
             let verdict = match &outcome {
                 Ok(response) => {
                     after_answer(&response.head, (plane, call.repeat), retries, retry::jitter(), left)
@@ -166,11 +178,9 @@ impl Transport {
             .rest(MAX_ANSWER, guard, &patience)
             .map_err(|fault| self.fault(call.operation, call.url, fault))?;
         if more {
-            return Err(crate::error_map::unreadable(
-                call.operation,
-                format!("it is longer than {MAX_ANSWER} bytes"),
-            )
-            .into());
+            return Err(self
+                .unreadable(call.operation, format!("it is longer than {MAX_ANSWER} bytes"))
+                .into());
         }
         Ok(Answer { head: response.head, body })
     }
@@ -194,14 +204,24 @@ impl Transport {
         from_answer(layer, operation, head, body, &self.secrets())
     }
 
+    /// The error for a body that is not what the protocol says.
+    pub(crate) fn unreadable(&self, operation: &str, what: impl std::fmt::Display) -> Error {
+        crate::error_map::unreadable(operation, &what.to_string(), &self.secrets())
+    }
+
     /// The error for the end-of-stream message of a Connect stream.
     pub(crate) fn end_of_stream(&self, operation: &str, word: &str, message: &str) -> Trouble {
         crate::error_map::from_end_of_stream(operation, word, message, &self.secrets())
     }
 
     /// The error for an exchange that did not come to its end.
-    pub(crate) fn fault(&self, operation: &str, url: &Url, fault: crate::http::connection::Fault) -> Trouble {
+    pub(crate) fn fault(&self, operation: &str, url: &Url, fault: Fault) -> Trouble {
         let (connect, request, idle) = self.times;
+        // What is wrong with an answer may repeat a piece of it.
+        let fault = match fault {
+            Fault::Garbled(why) => Fault::Garbled(scrub(&self.secrets(), &why)),
+            other => other,
+        };
         from_fault(operation, url, fault, (connect.as_secs(), request.as_secs(), idle.as_secs()))
     }
 }

@@ -7,6 +7,11 @@ pub const MAX_STREAM_BYTES: usize = 8 * 1024 * 1024;
 /// Most pieces whose order is kept, so that two streams that take turns byte by byte cost no more than what they write.
 const MAX_PIECES: usize = 256 * 1024;
 
+/// Most bytes of the results of a code run; the local engine's workers keep to less.
+pub const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
+/// Most levels of a result's JSON; what reads it further on has limits, too.
+pub const MAX_RESULT_DEPTH: usize = 128;
+
 /// Index of standard output in what is collected.
 pub const STDOUT: usize = 0;
 /// Index of standard error.
@@ -114,6 +119,25 @@ pub fn text(bytes: &[u8]) -> (String, Option<String>) {
             Some(base64::engine::general_purpose::STANDARD.encode(bytes)),
         ),
     }
+}
+
+/// Levels of arrays and objects in a text that is JSON.
+pub fn json_depth(json: &str) -> usize {
+    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                now += 1;
+                most = most.max(now);
+            }
+            b']' | b'}' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 #[cfg(test)]

@@ -7,7 +7,11 @@ use time::format_description::well_known::Rfc3339;
 
 /// `time` as RFC 3339 in UTC, for example `2026-11-22T21:25:52.357748698Z`.
 pub fn rfc3339(time: SystemTime) -> String {
-    OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    let since = time::Duration::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    let moment = since.ok().and_then(|since| OffsetDateTime::UNIX_EPOCH.checked_add(since));
+    moment
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
 }
 
 /// The present moment as RFC 3339 in UTC.
@@ -20,6 +24,12 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+
+    #[test]
+    fn what_no_calendar_has_is_no_panic() {
+        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(1 << 62)), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+    }
 
     #[test]
     fn formats_the_samples_moment() {

@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::SandboxState;
+use e2bridge_core::output::{MAX_RESULT_BYTES, MAX_RESULT_DEPTH, json_depth};
 use e2bridge_core::request::{BuiltinTemplate, Language};
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_protocol::init::{Exit, InitEvent, Program};
@@ -34,10 +35,6 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a call that waits for its context looks whether it was cancelled.
 const CONTEXT_TICK: Duration = Duration::from_millis(20);
-/// Most bytes of results that a reply may have; the worker programs keep to less.
-const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
-/// Most levels of a result's JSON; what reads it further on has limits, too.
-const MAX_RESULT_DEPTH: usize = 128;
 /// Where the zygote puts the worker programs.
 const PROGRAMS: &str = "/etc/e2bridge";
 
@@ -778,28 +775,9 @@ fn bounded(mut reply: Box<WorkerReply>) -> Option<Box<WorkerReply>> {
     let mut bytes = 0;
     for output in &mut reply.results {
         bytes += output.text.len() + output.json.as_ref().map_or(0, |json| json.get().len());
-        output.json = output.json.take().filter(|json| depth(json.get()) <= MAX_RESULT_DEPTH);
+        output.json = output.json.take().filter(|json| json_depth(json.get()) <= MAX_RESULT_DEPTH);
     }
     (bytes <= MAX_RESULT_BYTES).then_some(reply)
-}
-
-/// Levels of arrays and objects in a text that is JSON.
-fn depth(json: &str) -> usize {
-    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
-                now += 1;
-                most = most.max(now);
-            }
-            b']' | b'}' if !quoted => now = now.saturating_sub(1),
-            _ => {}
-        }
-    }
-    most
 }
 
 /// The reply that comes over a socket, if it is one.

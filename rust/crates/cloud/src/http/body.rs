@@ -5,6 +5,9 @@ use super::exchange::Head;
 use super::guard::Guard;
 use super::pool::Lease;
 
+/// Most lines after the last chunk.
+const MAX_TRAILERS: usize = 100;
+
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -21,6 +24,12 @@ impl Framing {
     pub(crate) fn of(method: &str, head: &Head) -> Result<Self, Fault> {
         if method == "HEAD" || head.status == 204 || head.status == 304 {
             return Ok(Framing::Length(0));
+        }
+        // None is asked for; taken as it is, it would be a wrong file, and unpacked it could be of any size.
+        if let Some(coding) =
+            head.header("content-encoding").filter(|it| !it.eq_ignore_ascii_case("identity"))
+        {
+            return Err(Fault::Garbled(format!("an answer with the content coding {coding:?}")));
         }
         if let Some(coding) = head.header("transfer-encoding") {
             return if coding.eq_ignore_ascii_case("chunked") {
@@ -48,8 +57,8 @@ enum At {
     Data(u64),
     /// In the line break behind a chunk.
     Break,
-    /// In the lines after the last chunk.
-    Trailer,
+    /// In the lines after the last chunk, of which so many have come.
+    Trailer(usize),
     End,
 }
 
@@ -152,13 +161,13 @@ impl Body {
         let next = match self.at {
             At::Break if line.is_empty() => At::Size,
             At::Size => match chunk_size(line) {
-                Some(0) => At::Trailer,
+                Some(0) => At::Trailer(0),
                 Some(size) => At::Data(size),
                 None => return Err(Fault::Garbled("a chunk without a size".to_owned())),
             },
-            At::Trailer if line.is_empty() => At::End,
-            At::Trailer => At::Trailer,
-            _ => return Err(Fault::Garbled("a chunk that does not end where it should".to_owned())),
+            At::Trailer(_) if line.is_empty() => At::End,
+            At::Trailer(lines) if lines < MAX_TRAILERS => At::Trailer(lines + 1),
+            _ => return Err(Fault::Garbled("a chunked answer that does not end where it should".to_owned())),
         };
         connection.consume(end + 1);
         if next == At::End {
@@ -228,6 +237,11 @@ mod tests {
         }
         assert!(of(200, &[("content-length", "5"), ("content-length", "6")]).is_err());
         assert!(of(200, &[("transfer-encoding", "gzip, chunked")]).is_err());
+        assert!(of(200, &[("content-encoding", "gzip"), ("content-length", "5")]).is_err());
+        assert_eq!(
+            of(200, &[("content-encoding", "identity"), ("content-length", "5")]).unwrap(),
+            Framing::Length(5)
+        );
     }
 
     #[test]

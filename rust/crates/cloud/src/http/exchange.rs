@@ -2,15 +2,18 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::body::{Body, Framing};
-use super::connection::{Connection, Fault, Patience};
+use super::connection::{Connection, Fault, Patience, Phase};
 use super::guard::Guard;
 use super::pool::Pool;
 use super::url::Url;
 
 /// Most headers of an answer.
 const MAX_HEADERS: usize = 100;
+/// Most provisional answers before the one that counts.
+const MAX_PROVISIONAL: usize = 16;
 /// Bytes of a body that are sent at once.
 const PIECE: usize = 64 * 1024;
 
@@ -86,12 +89,15 @@ pub(crate) fn exchange(
         let connection = lease.connection()?;
         reused = connection.uses > 0;
         connection.uses += 1;
-        let head = head_text(pool, request, through_proxy);
+        let head = head_text(pool, request, through_proxy)?;
         let mut listens = connection.send(head.as_bytes(), guard, patience)?;
         if listens {
             listens = send_payload(connection, request.payload, guard, patience)?;
         }
-        let mut head = read_head(connection, guard, patience)?;
+        // Whatever comes then, the head comes without a long pause.
+        let whole = Patience { until: patience.until.or(Some(Instant::now() + patience.idle)), ..*patience };
+        let phase = if patience.until.is_none() { Phase::Idle } else { patience.phase };
+        let mut head = read_head(connection, guard, &Patience { phase, ..whole })?;
         // After an early answer the rest of the request would be taken for the next one.
         head.keep_alive &= listens;
         Ok(head)
@@ -106,7 +112,9 @@ pub(crate) fn exchange(
     Ok(Response { head, body })
 }
 
-fn head_text(pool: &Pool, request: &Request<'_, '_>, through_proxy: bool) -> String {
+/// The head of a request. What is no header value would be another header: our settings are checked, a server's words may be
+/// anything.
+fn head_text(pool: &Pool, request: &Request<'_, '_>, through_proxy: bool) -> Result<String, Fault> {
     let mut text = String::with_capacity(512);
     let base = if through_proxy { request.url.text() } else { request.url.path.clone() };
     push(
@@ -128,6 +136,9 @@ fn head_text(pool: &Pool, request: &Request<'_, '_>, through_proxy: bool) -> Str
         push(&mut text, &["Proxy-Authorization: ", authorization.expose(), "\r\n"]);
     }
     for (name, value) in &request.headers {
+        if value.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(Fault::Garbled(format!("a value that cannot be that of the header {name}")));
+        }
         push(&mut text, &[name, ": ", value, "\r\n"]);
     }
     let length = match &*request.payload {
@@ -142,7 +153,7 @@ fn head_text(pool: &Pool, request: &Request<'_, '_>, through_proxy: bool) -> Str
         push(&mut text, &["Content-Length: ", &length.to_string(), "\r\n"]);
     }
     text.push_str("\r\n");
-    text
+    Ok(text)
 }
 
 fn push(text: &mut String, parts: &[&str]) {
@@ -194,11 +205,16 @@ pub(crate) fn read_head(
     guard: &Guard<'_>,
     patience: &Patience,
 ) -> Result<Head, Fault> {
+    let mut provisional = 0;
     loop {
         if let Some((head, length)) = parse_head(connection.ahead())? {
             connection.consume(length);
             if head.status >= 200 {
                 return Ok(head);
+            }
+            provisional += 1;
+            if provisional > MAX_PROVISIONAL {
+                return Err(Fault::Garbled("too many provisional answers".to_owned()));
             }
             if head.status == 101 {
                 return Err(Fault::Garbled("the answer switches to another protocol".to_owned()));

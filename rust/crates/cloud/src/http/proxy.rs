@@ -44,11 +44,20 @@ impl Proxies {
             https: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
             http: proxy(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])?,
             never: never
-                .split(',')
+                .split([',', ' '])
                 .map(|entry| entry.trim().to_ascii_lowercase())
                 .filter(|entry| !entry.is_empty())
                 .collect(),
         })
+    }
+
+    /// What must not be shown of them: the passwords, as they are sent.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let sent = |proxy: &Proxy| {
+            let secret = proxy.authorization.as_ref()?.expose();
+            Some(Secret::new(secret.strip_prefix("Basic ").unwrap_or(secret)))
+        };
+        [self.https.as_ref(), self.http.as_ref()].into_iter().flatten().filter_map(sent)
     }
 
     /// The proxy for `url`; loopback never has one.
@@ -98,18 +107,41 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// `*`, a host with everything below it (`e2b.app`, `.e2b.app`, `*.e2b.app`), or one with a port.
+/// `*`, a host with everything below it (`e2b.app`, `.e2b.app`, `*.e2b.app`), an address or a network of them (`10.0.0.0/8`); hosts
+/// and addresses also with a port.
 fn matches(entry: &str, url: &Url) -> bool {
-    if entry == "*" {
+    if entry == "*" || is_in_network(entry, &url.host) {
         return true;
     }
     let (entry, port) = match entry.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => (host, port.parse::<u16>().ok()),
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse::<u16>() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => return false,
+        },
         _ => (entry, None),
     };
+    let entry = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let name = entry.trim_start_matches("*.").trim_start_matches('.');
     let below = url.host.strip_suffix(name).is_some_and(|front| front.is_empty() || front.ends_with('.'));
     below && !name.is_empty() && port.is_none_or(|port| port == url.port)
+}
+
+/// Whether `host` is an address in the network `entry`, an address with the number of bits that count.
+fn is_in_network(entry: &str, host: &str) -> bool {
+    use std::net::IpAddr;
+    let parsed = || {
+        let (network, bits) = entry.split_once('/')?;
+        Some((network.parse().ok()?, bits.parse::<u32>().ok()?, host.parse().ok()?))
+    };
+    match parsed() {
+        Some((IpAddr::V4(network), bits @ 0..=32, IpAddr::V4(host))) => {
+            (network.to_bits() ^ host.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
+        }
+        Some((IpAddr::V6(network), bits @ 0..=128, IpAddr::V6(host))) => {
+            (network.to_bits() ^ host.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +188,32 @@ mod tests {
         let authorization = found.of(&url("https://a")).unwrap().authorization.as_ref().unwrap();
         assert_eq!(authorization.expose(), "Basic dUB4OnA6dw==");
         assert!(!format!("{found:?}").contains("dUB4"), "{found:?}");
+    }
+
+    #[test]
+    fn exceptions_can_be_addresses_and_networks_of_them() {
+        let direct = |never: &str, text: &str| {
+            proxies(&[("all_proxy", "p:1"), ("no_proxy", never)]).unwrap().of(&url(text)).is_none()
+        };
+        for (never, text) in [
+            ("10.0.0.0/8", "http://10.200.3.4:3000"),
+            ("a b,10.1.2.3", "http://10.1.2.3"),
+            ("0.0.0.0/0", "http://192.0.2.1"),
+            ("2001:db8::/32", "http://[2001:db8::7]"),
+            ("2001:db8::7", "http://[2001:db8::7]:9"),
+            ("[2001:db8::7]:9", "http://[2001:db8::7]:9"),
+        ] {
+            assert!(direct(never, text), "{never} {text}");
+        }
+        for (never, text) in [
+            ("10.0.0.0/8", "http://11.0.0.1"),
+            ("10.0.0.0/33", "http://10.0.0.1"),
+            ("10.0.0.0/8", "http://ten.example"),
+            ("[2001:db8::7]:9", "http://[2001:db8::7]:8"),
+            ("10.1.2.3:x", "http://10.1.2.3"),
+        ] {
+            assert!(!direct(never, text), "{never} {text}");
+        }
     }
 
     #[test]

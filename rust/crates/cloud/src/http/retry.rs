@@ -60,7 +60,7 @@ pub(crate) fn after_answer(
     (plane, repeat): (Plane, Repeat),
     retries: u32,
     jitter: f64,
-    left: Option<Duration>,
+    left: Duration,
 ) -> Verdict {
     if retries >= MAX_RETRIES {
         return Verdict::Done;
@@ -72,7 +72,7 @@ pub(crate) fn after_answer(
         (502..=504, _) if (plane, repeat) == (Plane::Control, Repeat::Harmless) => pause(retries, jitter),
         _ => return Verdict::Done,
     };
-    if left.is_some_and(|left| wait >= left) { Verdict::Done } else { Verdict::AgainAfter(wait) }
+    if wait >= left { Verdict::Done } else { Verdict::AgainAfter(wait) }
 }
 
 /// The whole seconds of `Retry-After`; a date is none.
@@ -122,12 +122,12 @@ mod tests {
         }
         for status in [500, 502, 503, 504, 429] {
             assert_eq!(
-                after_answer(&head(status, None), (Plane::Control, Repeat::Creates), 0, 1.0, None),
+                after_answer(&head(status, None), (Plane::Control, Repeat::Creates), 0, 1.0, Duration::MAX),
                 Verdict::Done,
                 "{status}"
             );
             assert_eq!(
-                after_answer(&head(status, None), (Plane::Sandbox, Repeat::Harmless), 0, 1.0, None),
+                after_answer(&head(status, None), (Plane::Sandbox, Repeat::Harmless), 0, 1.0, Duration::MAX),
                 Verdict::Done,
                 "{status}"
             );
@@ -142,7 +142,7 @@ mod tests {
                 (Plane::Control, Repeat::Creates),
                 0,
                 0.0,
-                Some(Duration::from_secs(left)),
+                Duration::from_secs(left),
             )
         };
         assert_eq!(verdict(429, Some("2"), 10), Verdict::AgainAfter(Duration::from_secs(2)));
@@ -158,8 +158,9 @@ mod tests {
 
     #[test]
     fn gateways_are_asked_again_three_times_with_growing_pauses() {
-        let verdict =
-            |retries| after_answer(&head(502, None), (Plane::Control, Repeat::Harmless), retries, 1.0, None);
+        let verdict = |retries| {
+            after_answer(&head(502, None), (Plane::Control, Repeat::Harmless), retries, 1.0, Duration::MAX)
+        };
         let pauses: Vec<Verdict> = (0..5).map(verdict).collect();
         let after = |ms| Verdict::AgainAfter(Duration::from_millis(ms));
         assert_eq!(pauses, [after(100), after(200), after(400), Verdict::Done, Verdict::Done]);

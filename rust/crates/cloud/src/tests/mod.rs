@@ -13,6 +13,7 @@ use self::server::{Asked, Reply, Server, answer, detail, frames, program, starte
 use crate::client::Client;
 use crate::{CloudBackend, Config, Secret};
 
+mod hostile;
 mod server;
 mod tls;
 
@@ -675,7 +676,10 @@ fn files_go_in_and_out_and_an_early_refusal_is_heard() {
         ("AP8BAg==", 4, "/home/user/a b/c")
     );
     let target = &server.asked("GET", "/files")[0].target;
-    assert!(target.starts_with("/files?path=a%20b%2Fc&username=user&signature=v1_"), "{target}");
+    assert!(
+        target.starts_with("/files?path=%2Fhome%2Fuser%2Fa%20b%2Fc&username=user&signature=v1_"),
+        "{target}"
+    );
     let write = |path: &str, content: &[u8]| {
         backend.write_file(&e2bridge_core::request::WriteFile::new("sb_iabc", path, content).unwrap(), &token)
     };

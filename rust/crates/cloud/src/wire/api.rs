@@ -36,7 +36,7 @@ pub(crate) struct NewSnapshot<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Sandbox {
-    #[serde(rename = "sandboxID")]
+    #[serde(rename = "sandboxID", deserialize_with = "id")]
     pub(crate) sandbox_id: String,
     #[serde(default)]
     pub(crate) envd_version: String,
@@ -52,7 +52,7 @@ pub(crate) struct Sandbox {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Detail {
-    #[serde(rename = "sandboxID")]
+    #[serde(rename = "sandboxID", deserialize_with = "id")]
     pub(crate) sandbox_id: String,
     #[serde(rename = "templateID", default)]
     pub(crate) template_id: String,
@@ -155,8 +155,28 @@ pub(crate) struct WrittenFile {
     pub(crate) path: String,
 }
 
+/// Most characters of a sandbox's id.
+const MAX_ID: usize = 128;
+
+/// True for what can be a sandbox's id: it becomes a part of addresses and headers.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if is_id(&text) { Ok(text) } else { Err(serde::de::Error::custom("a sandbox's id that can be none")) }
+}
+
+/// A token, which becomes a header.
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()).map(Secret::new))
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    match text {
+        Some(text) if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+            Err(serde::de::Error::custom("a token that can be none"))
+        }
+        text => Ok(text.map(Secret::new)),
+    }
 }
 
 #[cfg(test)]
