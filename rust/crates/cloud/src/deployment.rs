@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use e2bridge_core::deployment::{
-    DEPLOYMENT, Follower, INSTANCE, POLICY, SETTLE, ScalePolicy, about_agent, ended_error, environment,
-    instance_error, instance_request, start_command_error,
+    DEPLOYMENT, Follower, INSTANCE, POLICY, SETTLE, ScalePolicy, about_agent, created, ended_error,
+    environment, instance_error, instance_request, start_command_error,
 };
 use e2bridge_core::document::{AgentResult, DeploymentCreated, DeploymentScaled, InstanceFailure};
 use e2bridge_core::id::{IdKind, new_id};
@@ -203,17 +203,8 @@ pub(crate) fn deploy(
     }
     let deployment_id = plan.id.clone();
     client.deployments.state().plans.insert(deployment_id.clone(), Arc::new(plan));
-    Ok(DeploymentCreated {
-        deployment_id,
-        status: "deployed".to_owned(),
-        template: request.template_name.clone(),
-        category: request.category.clone(),
-        instances: instances.len(),
-        sandbox_ids: instances.iter().map(|known| known.id()).collect(),
-        configuration: request.configuration.clone(),
-        agents: request.agent.as_ref().map(|_| agents),
-        timestamp: now(),
-    })
+    let sandbox_ids = instances.iter().map(|known| known.id()).collect();
+    Ok(created(deployment_id, request.template_name.clone(), request, sandbox_ids, agents))
 }
 
 /// `scale_e2b_deployment`.

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use e2bridge_core::document::ProcessResult;
 use e2bridge_core::id::{IdKind, new_id};
-use e2bridge_core::output::{Output, STDERR, STDOUT, text};
+use e2bridge_core::output::{Ended, Output, STDERR, STDOUT, process_result};
 use e2bridge_core::request::ExecuteProcess;
-use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Result};
 
 use crate::client::{Client, Known};
@@ -73,29 +72,16 @@ pub(crate) fn execute(
         execution_id: &execution_id,
     };
     let outcome = run(client, &known, &program, &guard)?;
-    let (exit_code, signal) = (outcome.exit_code(), outcome.signal());
-    let output = if request.capture_output { outcome.output } else { Output::default() };
-    let (stdout, stdout_base64) = text(output.kept(STDOUT));
-    let (stderr, stderr_base64) = text(output.kept(STDERR));
-    Ok(ProcessResult {
-        execution_id,
-        sandbox_id: known.id(),
-        exit_code,
-        output: output.in_order(),
-        stdout,
-        stderr,
-        stdout_base64,
-        stderr_base64,
-        stdout_bytes: output.total(STDOUT),
-        stderr_bytes: output.total(STDERR),
-        truncated: output.truncated(),
-        duration_ms: outcome.duration.as_secs_f64() * 1e3,
+    let ended = Ended {
+        exit_code: outcome.exit_code(),
+        signal: outcome.signal(),
         timed_out: outcome.timed_out,
-        signal,
         // The kernel inside tells nobody outside.
         out_of_memory: false,
-        timestamp: now(),
-    })
+        duration: outcome.duration,
+    };
+    let output = if request.capture_output { outcome.output } else { Output::default() };
+    Ok(process_result(execution_id, known.id(), ended, &output))
 }
 
 /// Runs a program and waits until it has ended. What it left in the background lives on; a time-out or a cancel ends everything of

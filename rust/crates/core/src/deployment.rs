@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::document::{AgentResult, DeploymentCreated};
 use crate::error::{Code, Error, Result};
 use crate::request::{CreateSandbox, DeployTemplate, MAX_ARGUMENT_BYTES, MAX_ARGUMENTS_BYTES};
+use crate::time::now;
 
 /// Variable with the whole configuration, as JSON.
 pub const CONFIGURATION: &str = "E2B_CONFIGURATION";
@@ -110,6 +112,27 @@ pub fn about_agent(error: &Error) -> Error {
     match error.argument() {
         Some(argument) => renamed.about(&format!("configuration.agent.{argument}")),
         None => renamed.about("configuration.agent"),
+    }
+}
+
+/// The answer of `deploy_e2b_template`.
+pub fn created(
+    deployment_id: String,
+    template: String,
+    request: &DeployTemplate,
+    sandbox_ids: Vec<String>,
+    agents: Vec<AgentResult>,
+) -> DeploymentCreated {
+    DeploymentCreated {
+        deployment_id,
+        status: "deployed".to_owned(),
+        template,
+        category: request.category.clone(),
+        instances: sandbox_ids.len(),
+        sandbox_ids,
+        configuration: request.configuration.clone(),
+        agents: request.agent.as_ref().map(|_| agents),
+        timestamp: now(),
     }
 }
 

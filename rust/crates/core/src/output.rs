@@ -1,6 +1,11 @@
 //! What a program wrote: the head of each stream, the order in which the pieces arrived, and their text.
 
+use std::time::Duration;
+
 use base64::Engine as _;
+
+use crate::document::ProcessResult;
+use crate::time::now;
 
 /// Most bytes of a stream that are kept.
 pub const MAX_STREAM_BYTES: usize = 8 * 1024 * 1024;
@@ -118,6 +123,50 @@ pub fn text(bytes: &[u8]) -> (String, Option<String>) {
             String::from_utf8_lossy(bytes).into_owned(),
             Some(base64::engine::general_purpose::STANDARD.encode(bytes)),
         ),
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// -1 when a signal or the time-out ended it.
+    pub exit_code: i32,
+    /// Name of the signal that ended it.
+    pub signal: Option<String>,
+    /// The time-out ended it.
+    pub timed_out: bool,
+    /// The memory limit ended it or one of its processes.
+    pub out_of_memory: bool,
+    /// Wall time.
+    pub duration: Duration,
+}
+
+/// The answer of `execute_e2b_process`.
+pub fn process_result(
+    execution_id: String,
+    sandbox_id: String,
+    ended: Ended,
+    output: &Output,
+) -> ProcessResult {
+    let (stdout, stdout_base64) = text(output.kept(STDOUT));
+    let (stderr, stderr_base64) = text(output.kept(STDERR));
+    ProcessResult {
+        execution_id,
+        sandbox_id,
+        exit_code: ended.exit_code,
+        output: output.in_order(),
+        stdout,
+        stderr,
+        stdout_base64,
+        stderr_base64,
+        stdout_bytes: output.total(STDOUT),
+        stderr_bytes: output.total(STDERR),
+        truncated: output.truncated(),
+        duration_ms: ended.duration.as_secs_f64() * 1e3,
+        timed_out: ended.timed_out,
+        signal: ended.signal,
+        out_of_memory: ended.out_of_memory,
+        timestamp: now(),
     }
 }
 

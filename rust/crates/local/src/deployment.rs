@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use e2bridge_core::deployment::{Follower, POLICY, ended_error, environment, instance_error};
+use e2bridge_core::deployment::{Follower, POLICY, created, ended_error, environment, instance_error};
 use e2bridge_core::document::{DeploymentCreated, DeploymentScaled, InstanceFailure, SandboxState};
 use e2bridge_core::id::{IdKind, new_id};
 use e2bridge_core::request::{DeployTemplate, ScaleDeployment};
@@ -191,17 +191,7 @@ pub(crate) fn deploy(
     let (deployment_id, sandbox_ids) = (deployment.plan.id.clone(), deployment.lock().ids());
     let template = deployment.plan.template.name().to_owned();
     engine.deployments.registry().alive.insert(deployment_id.clone(), Arc::new(deployment));
-    Ok(DeploymentCreated {
-        deployment_id,
-        status: "deployed".to_owned(),
-        template,
-        category: request.category.clone(),
-        instances: sandbox_ids.len(),
-        sandbox_ids,
-        configuration: request.configuration.clone(),
-        agents: request.agent.as_ref().map(|_| agents),
-        timestamp: now(),
-    })
+    Ok(created(deployment_id, template, request, sandbox_ids, agents))
 }
 
 /// `scale_e2b_deployment`.

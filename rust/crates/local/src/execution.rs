@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{ProcessResult, SandboxState};
 use e2bridge_core::id::{IdKind, new_id};
-use e2bridge_core::output::text;
+use e2bridge_core::output::{Ended, process_result};
 use e2bridge_core::request::ExecuteProcess;
-use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
 use e2bridge_protocol::init::{Exit, InitCommand, InitEvent, InitRequest, Program, Spawn};
 use e2bridge_protocol::socket;
@@ -15,7 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::PipeFlags;
 
 use crate::engine::Engine;
-use crate::output::{Output, Pipes, STDERR, STDOUT};
+use crate::output::{Output, Pipes, STDERR};
 use crate::sandbox::{Sandbox, channel_pair, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
@@ -394,26 +393,14 @@ pub(crate) fn execute(
         // Also the reason why a program was not executed.
         output = Output::default();
     }
-    let (stdout, stdout_base64) = text(output.kept(STDOUT));
-    let (stderr, stderr_base64) = text(output.kept(STDERR));
-    Ok(ProcessResult {
-        execution_id,
-        sandbox_id: sandbox.id.clone(),
+    let ended = Ended {
         exit_code: outcome.exit_code,
-        output: output.in_order(),
-        stdout,
-        stderr,
-        stdout_base64,
-        stderr_base64,
-        stdout_bytes: output.total(STDOUT),
-        stderr_bytes: output.total(STDERR),
-        truncated: output.truncated(),
-        duration_ms: outcome.duration.as_secs_f64() * 1e3,
-        timed_out: outcome.timed_out,
         signal: outcome.signal.map(signal_name),
+        timed_out: outcome.timed_out,
         out_of_memory: outcome.out_of_memory,
-        timestamp: now(),
-    })
+        duration: outcome.duration,
+    };
+    Ok(process_result(execution_id, sandbox.id.clone(), ended, &output))
 }
 
 /// `SIGKILL` for 9, and so on.

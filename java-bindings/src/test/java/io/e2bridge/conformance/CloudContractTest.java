@@ -3,7 +3,6 @@ package io.e2bridge.conformance;
 import io.e2bridge.Backend;
 import io.e2bridge.E2B;
 import io.e2bridge.E2BConfig;
-import java.util.EnumSet;
 import java.util.Set;
 import org.junit.jupiter.api.Assumptions;
 
@@ -28,7 +27,7 @@ class CloudContractTest extends Contract {
 
         @Override
         public Set<Capability> capabilities() {
-            return EnumSet.of(Capability.CODE, Capability.SANDBOXES_APART, Capability.SHARED_BY_PROCESSES);
+            return Capability.OF_A_CLUSTER;
         }
 
         @Override

@@ -19,7 +19,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
-import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -61,7 +60,7 @@ final class TheDouble implements Place {
 
     @Override
     public Set<Capability> capabilities() {
-        return EnumSet.of(Capability.CODE, Capability.SANDBOXES_APART, Capability.SHARED_BY_PROCESSES);
+        return Capability.OF_A_CLUSTER;
     }
 
     @Override
