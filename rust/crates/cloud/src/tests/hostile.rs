@@ -7,7 +7,9 @@ use e2bridge_core::{Backend, CancelToken, Code, Error};
 use serde_json::{Value, json};
 
 use super::server::{Reply, Server, answer, detail, frames, started, stream_head};
-use super::{KEY, LONG, assert_no_leak, assert_no_secret, create, execute, is_start, made, open};
+use super::{KEY, LONG, assert_no_leak, assert_no_secret, config, create, execute, is_start, made, open};
+use crate::client::Client;
+use crate::{CloudBackend, Config};
 
 fn raw(head: &str) -> Reply {
     Reply::Raw(format!("HTTP/1.1 {head}").into_bytes())
@@ -178,4 +180,32 @@ fn a_path_means_the_same_as_on_the_local_engine() {
         let target = server.asked("GET", "/files").pop().unwrap().target;
         assert!(target.starts_with(&format!("/files?path={sent}&username=user&")), "{target}");
     }
+}
+
+#[test]
+fn a_redirection_leads_the_key_nowhere() {
+    let elsewhere = Server::new(|_| None);
+    let location: &'static str =
+        Box::leak(format!("Location: {}/v2/sandboxes\r\n", elsewhere.url()).into_boxed_str());
+    for status in [301, 302, 303, 307, 308] {
+        let error = listing(move |_| Reply::With(status, location, json!({})));
+        assert_eq!(error.code(), Code::Unavailable, "{status}: {error}");
+    }
+    assert!(elsewhere.all_asked().is_empty());
+}
+
+#[test]
+fn the_password_of_a_proxy_is_not_repeated() {
+    let server = Server::new(|asked| {
+        let said = asked.header("proxy-authorization").unwrap_or_default();
+        Some(Reply::Json(407, json!({"code": 407, "message": format!("wrong: {said}")})))
+    });
+    let proxy = format!("http://u:hunter2@127.0.0.1:{}", server.port);
+    let config = Config { api_url: Some("http://api.example.test".to_owned()), ..config(&server.url()) };
+    let variable = |name: &str| (name == "http_proxy").then(|| proxy.clone());
+    let backend = CloudBackend { client: Client::open(config, &variable).unwrap() };
+    let error = backend.list_sandboxes(StatusFilter::All).unwrap_err();
+    let shown = format!("{error:?} {backend:?}");
+    assert!(shown.contains("wrong: Basic ***") && !shown.contains("dTpodW50ZXIy"), "{shown}");
+    assert!(server.all_asked()[0].target.starts_with("http://api.example.test/v2/sandboxes?"));
 }
