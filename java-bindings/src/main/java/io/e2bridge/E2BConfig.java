@@ -21,6 +21,7 @@ public final class E2BConfig {
     private static final E2BConfig DEFAULTS = builder().build();
     /** Keys whose values nothing shows; what stands for a value instead. */
     private static final Set<String> SECRETS = Set.of("api_key", "access_token");
+    private static final Set<String> ADDRESSES = Set.of("api_url", "sandbox_url");
     private static final String HIDDEN = "***";
 
     private final ObjectNode json;
@@ -172,6 +173,8 @@ public final class E2BConfig {
     public String toString() {
         ObjectNode shown = json.deepCopy();
         SECRETS.stream().filter(shown::has).forEach(key -> shown.put(key, HIDDEN));
+        // One with a user and a password is refused when a client is opened; until then it may be shown.
+        ADDRESSES.stream().filter(key -> shown.path(key).asText().contains("@")).forEach(key -> shown.put(key, HIDDEN));
         return "E2BConfig" + shown;
     }
 

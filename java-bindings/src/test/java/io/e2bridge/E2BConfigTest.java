@@ -147,6 +147,8 @@ class E2BConfigTest {
         assertEquals(E2BErrorCode.INVALID_ARGUMENT, e.code());
         assertEquals("config.api_key", e.argument());
         assertFalse(e.toString().contains("not a key"), e.toString());
+        String address = E2BConfig.builder().apiUrl(URI.create("https://user:hunter2@host")).build().toString();
+        assertEquals("E2BConfig{\"api_url\":\"***\"}", address);
         // Opening sends nothing; the first call finds that nobody is there.
         E2BConfig config = cloud.apiKey("e2b_secret").build();
         try (E2B e2b = E2B.open(config)) {
