@@ -57,6 +57,8 @@ impl Watch {
         let pause = (self.began.elapsed() / 4).clamp(SOON, SELDOM);
         match (self.pid, self.ended) {
             (None, _) => {}
+            // A look is not worth waiting for while others need every connection.
+            (Some(_), None) if !client.transport.pool.has_room() => {}
             (Some(pid), None) if crate::scripts::has_ended(client, known, pid, guard) => {
                 let now = Instant::now();
                 (self.ended, self.due) = (Some(now), now + QUIET);

@@ -154,6 +154,11 @@ impl Pool {
         self.idle().clear();
     }
 
+    /// Whether a request could begin at once.
+    pub(crate) fn has_room(&self) -> bool {
+        e2bridge_wait::ready(&self.permits, PollFlags::IN)
+    }
+
     pub(crate) fn figures(&self) -> PoolFigures {
         PoolFigures {
             in_use: self.in_use.load(Ordering::Relaxed),

@@ -658,7 +658,11 @@ fn a_limit_that_the_template_cannot_give_is_refused_and_nothing_is_left() {
 fn files_go_in_and_out_and_an_early_refusal_is_heard() {
     let server = Server::new(|asked| match (asked.method.as_str(), asked.path()) {
         ("GET", "/files") => Some(Reply::Raw(
-            [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".to_vec(), vec![0, 255, 1, 2]].concat(),
+            [
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\n".to_vec(),
+                vec![0, 255, 1, 2],
+            ]
+            .concat(),
         )),
         ("POST", "/files") if asked.target.contains("full") => {
             Some(Reply::Json(507, json!({"code": 507, "message": "no space"})))
