@@ -16,7 +16,8 @@ module behind makes the worker `spent`: it exits after the reply. Other runs sha
 Whatever this program needs is bound to names of its own at the start, so that code that changes a library does not reach it. Code
 that goes for this program's own frames can still break it; that costs it this process, no more.
 
-A start is to be cheap: as much as can be is taken from modules in C, and what only an exception needs is imported at the first one.
+A start is to be cheap: as much as can be is taken from modules in C, and what only an exception needs is imported at the first one, or when there
+is time.
 """
 
 import atexit
@@ -66,6 +67,8 @@ MAX_COMPILED = 100
 MAX_CODE = 20000
 # After the time-out the code is interrupted again and again, should it catch the first one.
 AGAIN = 0.05
+# Milliseconds without a request after which there is time for what may not be needed.
+IDLE = 1000
 # Seconds that putting everything back may take, finalizers of the code included.
 MAX_CLEANUP = 5.0
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -114,6 +117,8 @@ class State:
     loop = None
     traceback = None
     linecache = None
+    # What the first two import only when they need it.
+    later = {}
     # Something was imported that stays.
     grown = False
 
@@ -231,7 +236,7 @@ def describe(error):
     while frames is not None and frames.tb_frame.f_code.co_filename == OWN:
         frames = frames.tb_next
     try:
-        text = "".join(tracebacks()[0](kind, error, frames))
+        text = formatted(kind, error, frames)
     except BaseException:
         text = "%s: %s\n" % (name, value)
     return '{"name":%s,"value":%s,"traceback":%s}' % (cut(name, MAX_ERROR), cut(value, MAX_ERROR), cut(text, MAX_ERROR))
@@ -300,23 +305,49 @@ def close_loop():
     asyncio.set_event_loop(None)
 
 
+# Modules that show an exception, and could be changed by the code where they are there before it.
+COPIED = ("traceback", "linecache", "tokenize", "textwrap", "re", "ast")
+
+
+def formatted(kind, error, frames):
+    """The text of an exception."""
+    format_exception, _ = tracebacks()
+    modules = Base.sys["modules"]
+    others = {name: modules.get(name) for name in State.later}
+    modules.update(State.later)
+    try:
+        return "".join(format_exception(kind, error, frames))
+    finally:
+        for name, module in others.items():
+            if module is None:
+                modules.pop(name, None)
+            else:
+                modules[name] = module
+
+
 def tracebacks():
     """format_exception of the module traceback, and the module linecache that it reads lines from. Copies of our own, from the
     interpreter's library, whatever the code did to those that are imported, or has put in their place."""
     if State.traceback is None:
+        # Where some of these are there from the beginning (another interpreter, or its site), they are the code's.
+        others = {name: module for name, module in Base.modules.items() if name.partition(".")[0] not in COPIED}
         modules = Base.sys["modules"]
-        spaces = [(space, base, dict(space)) for space, base in ((builtins.__dict__, Base.builtins), (sys.__dict__, Base.sys), (modules, Base.modules))]
+        spaces = ((builtins.__dict__, Base.builtins), (sys.__dict__, Base.sys), (modules, others))
+        spaces = [(space, base, dict(space)) for space, base in spaces]
         lists = [(live, base, list(live)) for live, base in Base.lists]
         try:
             for space, base, _ in spaces:
                 restore(space, base)
             for live, base, _ in lists:
                 live[:] = base
-            sys.path[:] = [one for one in sys.path if (one + "/").startswith(LIBRARIES[0])]
+            sys.path[:] = [one for one in sys.path if (one + "/").startswith(LIBRARY)]
             sys.path_importer_cache.clear()
+            import ast
             import linecache
+            import tokenize
             import traceback
 
+            State.later = {"ast": ast, "tokenize": tokenize}
             State.linecache = linecache
             State.traceback = traceback.format_exception
             State.grown = True
@@ -325,6 +356,9 @@ def tracebacks():
                 live[:] = own
             for space, _, own in spaces:
                 restore(space, own)
+            # In their order, too.
+            modules.clear()
+            modules.update(own)
     return State.traceback, State.linecache
 
 
@@ -521,7 +555,7 @@ def close_others():
 NONE_ABOVE = 1 << 30
 _listdir = os.listdir
 _poll = select.poll
-_CLOSED = select.POLLNVAL
+_POLLIN, _CLOSED = select.POLLIN, select.POLLNVAL
 LIMITS = sorted({getattr(resource, one) for one in dir(resource) if one.startswith("RLIMIT_")})
 
 
@@ -616,9 +650,10 @@ def stays(module):
 
 
 WRITABLE = ("/usr/local/", "/home/", "/data/", "/opt/", "/srv/", "/var/", "/tmp/", "/dev/", "/proc/")
-LIBRARIES = tuple({os.path.dirname(os.__file__) + "/", "/usr/lib/"})
+LIBRARY = os.path.dirname(os.__file__) + "/"
+LIBRARIES = (LIBRARY, "/usr/lib/")
 # An interpreter of its own prefix below one of the writable places is none of the code's.
-WRITABLE = tuple(one for one in WRITABLE if not LIBRARIES[0].startswith(one) and not os.__file__.startswith(one))
+WRITABLE = tuple(one for one in WRITABLE if not LIBRARY.startswith(one))
 
 
 def restore(space, base):
@@ -749,6 +784,21 @@ def read_exactly(count):
     return data[:count]
 
 
+def rest():
+    """With nothing to do for a while, imports what shows an exception."""
+    if State.traceback is not None or Incoming.rest:
+        return
+    requests = _poll()
+    requests.register(CHANNEL, _POLLIN)
+    if not requests.poll(IDLE):
+        try:
+            tracebacks()
+        except BaseException:
+            # As at an exception: it is shown without lines.
+            return
+        gc.freeze()
+
+
 def serve():
     """One request after the other until the end of the channel."""
     while True:
@@ -775,6 +825,7 @@ def serve():
         if request["stateless"]:
             del request, reply, body
             clean_up()
+            rest()
 
 
 WARM_UP = (
