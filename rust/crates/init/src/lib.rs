@@ -52,6 +52,8 @@ pub struct InitOptions {
     /// Entry point of the embedded JavaScript worker: called in a forked child, with the worker socket (descriptor 3), its
     /// standard streams set, all other descriptors closed. It must not return and ends the process by `_exit`.
     pub embedded_javascript: fn(OwnedFd) -> !,
+    /// Says whether what init forks from now on has the engine's memory, which is most of what a fork copies; it does when init begins.
+    pub inherit_engine: fn(bool),
     /// `/dev/zero`, open for reading and writing: the way to memory that forks share where anonymous memory of that kind is closed off.
     pub zero: OwnedFd,
     /// `oom_score_adj` of this process, open for writing: code inside cannot reach such files any more. With it init gives what it

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::confinement::{self, Confinement};
 use crate::memory::MemoryWatch;
 use crate::shepherd::state;
-use crate::spawn::{self, Started, Streams, in_child, tell};
+use crate::spawn::{self, Engine, Started, Streams, in_child, tell};
 use crate::sys::{self, Fork, Slot, Slots, Waited};
 use crate::tree::{Process, Processes, Snapshot, Top};
 use crate::weaken::{self, Defence};
@@ -209,7 +209,7 @@ struct Server {
     signals: OwnedFd,
     processes: Processes,
     slots: Slots,
-    embedded_javascript: fn(OwnedFd) -> !,
+    engine: Engine,
     badness: Option<Badness>,
     memory: Option<MemoryWatch>,
     confinement: Option<&'static Confinement>,
@@ -271,7 +271,7 @@ impl Server {
             signals: sys::child_signals()?,
             processes,
             slots: Slots::new(MAX_EXECUTIONS, options.zero.as_fd())?,
-            embedded_javascript: options.embedded_javascript,
+            engine: Engine::new(options.embedded_javascript, options.inherit_engine),
             badness: options.badness,
             memory: options.watched_memory.map(MemoryWatch::new),
             // For the life of the process: children take it along.
@@ -497,15 +497,7 @@ impl Server {
             spawn.timeout_ms.and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
         let deadline = deadline.filter(|_| weaken::keeps(Defence::Deadline));
         let started = self.expendable(|| {
-            spawn::start(
-                spawn,
-                &channel,
-                streams,
-                slot,
-                self.slots,
-                self.embedded_javascript,
-                self.confinement,
-            )
+            spawn::start(spawn, &channel, streams, slot, self.slots, &self.engine, self.confinement)
         });
         let (top, slot) = match started {
             Ok(Started::Shepherd(pid)) => (pid, Some(slot)),

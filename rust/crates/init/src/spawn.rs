@@ -57,6 +57,29 @@ impl Streams {
     }
 }
 
+/// The embedded JavaScript engine.
+pub(crate) struct Engine {
+    entry: fn(OwnedFd) -> !,
+    inherit: fn(bool),
+}
+
+impl Engine {
+    /// From now on forks are without it, but for its workers.
+    pub(crate) fn new(entry: fn(OwnedFd) -> !, inherit: fn(bool)) -> Self {
+        inherit(false);
+        Self { entry, inherit }
+    }
+
+    fn fork(&self) -> std::io::Result<Fork> {
+        (self.inherit)(true);
+        let forked = sys::fork();
+        if !matches!(forked, Ok(Fork::Child)) {
+            (self.inherit)(false);
+        }
+        forked
+    }
+}
+
 /// What [`start`] started.
 pub(crate) enum Started {
     /// A shepherd with the program below it; it tells the library itself.
@@ -72,7 +95,7 @@ pub(crate) fn start(
     streams: Streams,
     slot: &'static Slot,
     slots: Slots,
-    embedded_javascript: fn(OwnedFd) -> !,
+    engine: &Engine,
     confinement: Option<&'static Confinement>,
 ) -> std::io::Result<Started> {
     match &spawn.program {
@@ -94,9 +117,9 @@ pub(crate) fn start(
             }
         }
         // The engine starts no processes: it needs no shepherd, and one fork less is a third of the time of a first run.
-        Program::EmbeddedJavaScript => match sys::fork()? {
+        Program::EmbeddedJavaScript => match engine.fork()? {
             Fork::Parent(pid) => Ok(Started::Worker(pid)),
-            Fork::Child => in_child(|| embedded(spawn, streams, slots, embedded_javascript, confinement)),
+            Fork::Child => in_child(|| embedded(spawn, streams, slots, engine.entry, confinement)),
         },
     }
 }

@@ -43,6 +43,15 @@ pub(crate) fn prewarm() {
     WARM.set(Realm::new().ok());
 }
 
+/// See [`crate::inherit`].
+pub(crate) fn inherit(inherited: bool) {
+    WARM.with_borrow_mut(|realm| {
+        if let Some(realm) = realm {
+            realm.inherit(inherited);
+        }
+    });
+}
+
 /// A run from the request to the reply, undone.
 fn rehearse(realm: &mut Realm) {
     let message = serde_json::to_vec(&warm_up()).unwrap_or_default();

@@ -435,7 +435,15 @@ fn enter(root: &Path) -> io::Result<()> {
     env::set_current_dir("/")?;
     let badness = None;
     let (watched_memory, confinement) = (None, None);
-    run(InitOptions { control, embedded_javascript: engine, zero, badness, watched_memory, confinement })
+    run(InitOptions {
+        control,
+        embedded_javascript: engine,
+        inherit_engine: |_| (),
+        zero,
+        badness,
+        watched_memory,
+        confinement,
+    })
 }
 
 /// Root becomes an ordinary user, whose ids are given.

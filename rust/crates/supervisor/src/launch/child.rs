@@ -55,6 +55,7 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
         embedded_javascript: e2bridge_worker::serve_javascript,
+        inherit_engine: e2bridge_worker::inherit,
         zero,
         badness: Some(badness),
         watched_memory: weaken::keeps(Defence::Memory).then_some(match order.per_process {

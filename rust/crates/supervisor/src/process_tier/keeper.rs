@@ -181,6 +181,7 @@ fn init(
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
         embedded_javascript: e2bridge_worker::serve_javascript,
+        inherit_engine: e2bridge_worker::inherit,
         zero,
         badness: Some(badness),
         watched_memory: order.per_process.map(|bounds| Watched::Processes(bounds.memory)),

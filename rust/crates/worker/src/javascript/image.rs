@@ -25,41 +25,57 @@ struct Link {
     after: *mut Link,
 }
 
+/// Pages of a mapping of their own.
+struct Pages {
+    start: *mut u8,
+    length: usize,
+}
+
+impl Pages {
+    /// Zeroes. `None` when memory is short.
+    fn new(length: usize) -> Option<Pages> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping that overlaps nothing.
+        let start = unsafe { libc::mmap(ptr::null_mut(), length, access, kind, -1, 0) };
+        (start != libc::MAP_FAILED).then_some(Pages { start: start.cast(), length })
+    }
+
+    fn inherit(&self, inherited: bool) {
+        let advice = if inherited { libc::MADV_DOFORK } else { libc::MADV_DONTFORK };
+        // SAFETY: a mapping of our own; it stays as it is in this process. When it fails, forks copy more than they need.
+        unsafe { libc::madvise(self.start.cast(), self.length, advice) };
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: a mapping of our own, to which nothing points any more.
+        unsafe { libc::munmap(self.start.cast(), self.length) };
+    }
+}
+
 struct Memory {
     /// `REGION` bytes.
-    region: *mut u8,
+    region: Pages,
     /// Bytes of it that are in use.
     used: usize,
     /// What they were, once the image is taken.
-    image: Option<Vec<u8>>,
+    image: Option<Pages>,
     /// The fixed member of the ring.
     ring: Box<Link>,
 }
 
 impl Memory {
     fn new() -> Option<Memory> {
-        // SAFETY: a new mapping that overlaps nothing.
-        let region = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                REGION,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        if region == libc::MAP_FAILED {
-            return None;
-        }
+        let region = Pages::new(REGION)?;
         let mut ring = Box::new(Link { before: ptr::null_mut(), after: ptr::null_mut() });
         let itself = &raw mut *ring;
         (ring.before, ring.after) = (itself, itself);
-        Some(Memory { region: region.cast(), used: 0, image: None, ring })
+        Some(Memory { region, used: 0, image: None, ring })
     }
 
     fn contains(&self, block: *mut u8) -> bool {
-        (block.addr()).wrapping_sub(self.region.addr()) < REGION
+        (block.addr()).wrapping_sub(self.region.start.addr()) < REGION
     }
 
     /// A block of the region.
@@ -70,7 +86,7 @@ impl Memory {
         };
         // SAFETY: what is carved lies within the region, behind everything carved before.
         unsafe {
-            let head = self.region.add(self.used).cast::<Link>();
+            let head = self.region.start.add(self.used).cast::<Link>();
             head.write(Link { before: ptr::without_provenance_mut(size), after: ptr::null_mut() });
             self.used += size_of::<Link>() + size;
             head.add(1).cast()
@@ -126,10 +142,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: the runtime is gone, and with it whatever pointed here.
-        unsafe {
-            self.free_added();
-            libc::munmap(self.region.cast(), REGION);
-        }
+        unsafe { self.free_added() };
     }
 }
 
@@ -148,12 +161,23 @@ impl Image {
         unsafe { &mut *self.0.get() }
     }
 
-    /// Remembers the memory of the runtime as it is now.
-    pub(super) fn take(&mut self) {
+    /// Remembers the memory of the runtime as it is now. `None` when memory is short.
+    pub(super) fn take(&mut self) -> Option<()> {
         let memory = self.memory();
-        // SAFETY: so many bytes of the region are in use.
-        let used = unsafe { std::slice::from_raw_parts(memory.region, memory.used) };
-        memory.image = Some(used.to_vec());
+        let image = Pages::new(memory.used)?;
+        // SAFETY: so many bytes of the region are in use, and the new pages are as long.
+        unsafe { ptr::copy_nonoverlapping(memory.region.start, image.start, memory.used) };
+        memory.image = Some(image);
+        Some(())
+    }
+
+    /// Whether processes that are forked from now on have the runtime.
+    pub(super) fn inherit(&mut self, inherited: bool) {
+        let memory = self.memory();
+        memory.region.inherit(inherited);
+        if let Some(image) = &memory.image {
+            image.inherit(inherited);
+        }
     }
 
     /// Makes the memory of the runtime what it was when the image was taken.
@@ -164,9 +188,12 @@ impl Image {
     pub(super) unsafe fn restore(&mut self) {
         let memory = self.memory();
         let Some(image) = &memory.image else { return };
+        // SAFETY: so many bytes were written when the image was taken.
+        let image = unsafe { std::slice::from_raw_parts(image.start, image.length) };
         for (number, kept) in image.chunks(PAGE).enumerate() {
             // SAFETY: the image is as long as what is in use of the region, which nobody else looks at meanwhile.
-            let now = unsafe { std::slice::from_raw_parts_mut(memory.region.add(number * PAGE), kept.len()) };
+            let now =
+                unsafe { std::slice::from_raw_parts_mut(memory.region.start.add(number * PAGE), kept.len()) };
             // Pages that are equal may be shared with the process that this one was forked from, and stay so.
             if now != kept {
                 now.copy_from_slice(kept);
@@ -268,7 +295,7 @@ mod tests {
         let bytes = |block: *mut u8| unsafe { std::slice::from_raw_parts_mut(block, 15_000) };
         assert!(bytes(kept).iter().all(|byte| *byte == 0));
         bytes(kept)[14_999] = 7;
-        image.take();
+        image.take().unwrap();
         for _ in 0..3 {
             assert_eq!(bytes(kept)[14_999], 7);
             bytes(kept).fill(9);

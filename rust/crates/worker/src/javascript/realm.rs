@@ -312,8 +312,13 @@ impl Realm {
                 }
             },
         )));
-        image.take();
+        image.take().ok_or(rquickjs::Error::Allocation)?;
         Ok(Realm { context, runtime, state, image })
+    }
+
+    /// Whether processes that are forked from now on have it.
+    pub(super) fn inherit(&mut self, inherited: bool) {
+        self.image.inherit(inherited);
     }
 
     /// Makes it as fresh as a new one. Not after a run that was torn out of the middle of its work.
