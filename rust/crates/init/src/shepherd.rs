@@ -67,7 +67,13 @@ pub(crate) fn run(
     if slot.state.load(Ordering::Acquire) != state::RUNNING {
         sys::exit(0);
     }
-    let program = match image.and_then(|image| sys::start(&image)) {
+    // For good: to free what a fork has inherited is to copy it first.
+    let image = std::mem::ManuallyDrop::new(image);
+    let started = match &*image {
+        Ok(image) => sys::start(image),
+        Err(error) => Err(*error),
+    };
+    let program = match started {
         Ok(program) => program,
         Err(error) => {
             while sys::wait_child().is_ok() {}
@@ -75,7 +81,8 @@ pub(crate) fn run(
         }
     };
     slot.program.store(program, Ordering::Release);
-    let read_ends = streams.into_read_ends();
+    // Held until the end has been told: who waits for that is not woken before by the end of the pipes.
+    let (write_ends, read_ends) = streams.into_pipes();
     tell(&channel, &InitEvent::Started { pid: program.unsigned_abs() });
 
     loop {
@@ -95,6 +102,7 @@ pub(crate) fn run(
             Err(_) => sys::exit(0),
         }
     }
+    drop(write_ends);
     watch_leftovers(&channel, read_ends)
 }
 

@@ -51,9 +51,9 @@ impl Streams {
         self.write.iter().flatten().chain(&self.read).chain(&self.worker).map(AsRawFd::as_raw_fd).collect()
     }
 
-    /// Closes what the program has now and gives the read ends.
-    pub(crate) fn into_read_ends(self) -> Vec<OwnedFd> {
-        self.read
+    /// Closes the worker socket, which the program has now, and gives the write ends and the read ends.
+    pub(crate) fn into_pipes(self) -> (Option<[OwnedFd; 2]>, Vec<OwnedFd>) {
+        (self.write, self.read)
     }
 }
 
@@ -102,11 +102,12 @@ pub(crate) fn start(
         Program::Exec { argv } => {
             slot.program.store(0, Ordering::Relaxed);
             slot.state.store(state::RUNNING, Ordering::Release);
+            // Not in the child, where each page that is written to is copied first.
+            let image = image(argv, spawn, &streams, confinement)
+                .map_err(|errno| NotStarted { stage: "argument", errno });
             match sys::fork() {
                 Ok(Fork::Parent(pid)) => Ok(Started::Shepherd(pid)),
                 Ok(Fork::Child) => in_child(|| {
-                    let image = image(argv, spawn, &streams, confinement)
-                        .map_err(|errno| NotStarted { stage: "argument", errno });
                     let channel = sys::take_over(channel.as_raw_fd());
                     shepherd::run(slot, channel, streams, image)
                 }),

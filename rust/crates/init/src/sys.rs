@@ -314,6 +314,7 @@ struct Launch<'a> {
 }
 
 /// A program that could not be started.
+#[derive(Clone, Copy)]
 pub(crate) struct NotStarted {
     /// The system call.
     pub(crate) stage: &'static str,
