@@ -310,7 +310,7 @@ fn a_context_keeps_its_state() {
         "a context may keep a server"
     );
     assert_eq!(worker.stateful("server.listening").result.as_deref(), Some("true"));
-    let reply = worker.stateful("setTimeout(() => console.log('waited'), 10); require('fs').readFile('/proc/self/comm', () => console.log('read')); 1");
+    let reply = worker.stateful("setTimeout(() => console.log('waited'), 500); require('fs').readFile('/proc/self/comm', () => console.log('read')); 1");
     assert_eq!(reply.stdout, "read\nwaited\n");
 }
 
