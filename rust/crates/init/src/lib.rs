@@ -53,7 +53,8 @@ pub struct InitOptions {
     /// standard streams set, all other descriptors closed. It must not return and ends the process by `_exit`.
     pub embedded_javascript: fn(OwnedFd) -> !,
     /// Says whether what init forks from now on has the engine's memory, which is most of what a fork copies; it does when init begins.
-    pub inherit_engine: fn(bool),
+    /// False when the kernel has no memory for that.
+    pub inherit_engine: fn(bool) -> bool,
     /// `/dev/zero`, open for reading and writing: the way to memory that forks share where anonymous memory of that kind is closed off.
     pub zero: OwnedFd,
     /// `oom_score_adj` of this process, open for writing: code inside cannot reach such files any more. With it init gives what it

@@ -60,19 +60,21 @@ impl Streams {
 /// The embedded JavaScript engine.
 pub(crate) struct Engine {
     entry: fn(OwnedFd) -> !,
-    inherit: fn(bool),
+    inherit: fn(bool) -> bool,
 }
 
 impl Engine {
     /// From now on forks are without it, but for its workers.
-    pub(crate) fn new(entry: fn(OwnedFd) -> !, inherit: fn(bool)) -> Self {
+    pub(crate) fn new(entry: fn(OwnedFd) -> !, inherit: fn(bool) -> bool) -> Self {
         inherit(false);
         Self { entry, inherit }
     }
 
     fn fork(&self) -> std::io::Result<Fork> {
-        (self.inherit)(true);
-        let forked = sys::fork();
+        let forked = match (self.inherit)(true) {
+            true => sys::fork(),
+            false => Err(std::io::Error::from_raw_os_error(libc::ENOMEM)),
+        };
         if !matches!(forked, Ok(Fork::Child)) {
             (self.inherit)(false);
         }

@@ -597,7 +597,7 @@ impl Engine {
     fn finish(&self, sandbox: &Sandbox) {
         self.background.unwatch(sandbox);
         let sample = sandbox.last_sample();
-        if self.kill(sandbox) && sandbox.state() == SandboxState::Failed {
+        if self.kill(sandbox) {
             sandbox.explain_end(MEMORY_FULL);
         }
         let status = sandbox.status_document(&sample, Some(now()));
@@ -633,7 +633,7 @@ impl Engine {
         if let Ok(SupervisorReply::Killed { out_of_memory }) =
             sandbox.supervisor.request(&request, &[], KILL_PATIENCE, None)
         {
-            memory_was_full = out_of_memory;
+            memory_was_full = out_of_memory && sandbox.ended_by_itself();
         }
         if sandbox.supervisor.is_dead() && !self.is_closed() {
             self.background.wake();

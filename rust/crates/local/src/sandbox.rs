@@ -514,9 +514,14 @@ impl Sandbox {
         }
     }
 
+    /// Whether nobody here has ended it, so that the kernel may have, for want of memory.
+    pub(crate) fn ended_by_itself(&self) -> bool {
+        matches!(&self.life().phase, Phase::Ended { reason, .. } if [INIT_ENDED, MEMORY_FULL].contains(&reason.as_str()))
+    }
+
     /// Whether it has failed because its memory was full: to be asked when a call to it found it gone.
     pub(crate) fn failed_of_memory(&self) -> bool {
-        self.state() == SandboxState::Failed && self.engine.upgrade().is_some_and(|engine| engine.kill(self))
+        self.ended_by_itself() && self.engine.upgrade().is_some_and(|engine| engine.kill(self))
     }
 
     fn failed_error(&self, reason: &str) -> Error {

@@ -44,12 +44,8 @@ pub(crate) fn prewarm() {
 }
 
 /// See [`crate::inherit`].
-pub(crate) fn inherit(inherited: bool) {
-    WARM.with_borrow_mut(|realm| {
-        if let Some(realm) = realm {
-            realm.inherit(inherited);
-        }
-    });
+pub(crate) fn inherit(inherited: bool) -> bool {
+    WARM.with_borrow_mut(|realm| realm.as_mut().is_none_or(|realm| realm.inherit(inherited)))
 }
 
 /// A run from the request to the reply, undone.

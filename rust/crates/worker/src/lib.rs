@@ -18,10 +18,10 @@ pub fn prewarm() {
     javascript::prewarm();
 }
 
-/// Whether processes that are forked from now on inherit the warm engine: a fork that has no use for it is cheaper without. To be called
-/// in a single-threaded process; without [`prewarm`] it does nothing.
-pub fn inherit(inherited: bool) {
-    javascript::inherit(inherited);
+/// Says whether processes that are forked from now on inherit the warm engine: a fork that has no use for it is cheaper without. To be called
+/// in a single-threaded process; without [`prewarm`] it does nothing. False when the kernel has no memory for that.
+pub fn inherit(inherited: bool) -> bool {
+    javascript::inherit(inherited)
 }
 
 /// Serves the worker protocol with the embedded engine until the end of the channel; never returns and ends the process by

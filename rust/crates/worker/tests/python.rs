@@ -60,6 +60,18 @@ fn spends(code: &str) {
 }
 
 #[test]
+fn no_error_handler_of_one_run_sees_the_reply_of_another() {
+    let mut worker = python();
+    worker.code(
+        "import codecs\nfor name in ('e2bridge', 'strict', 'replace', 'ignore', 'surrogateescape', 'surrogatepass', 'backslashreplace'):\n    \
+         codecs.register_error(name, lambda error: ('forged', len(error.object)))",
+    );
+    let reply = worker.code("print('\\ud800'); 'secret \\ud800'");
+    assert_eq!(reply.result.as_deref(), Some("secret \u{fffd}"), "{reply:?}");
+    assert!(reply.error.is_none() && !reply.stdout.contains("forged"), "{reply:?}");
+}
+
+#[test]
 fn the_last_expression_is_the_result() {
     let mut worker = python();
     for (code, text) in [

@@ -31,7 +31,6 @@ import select
 import sys
 import warnings
 import _ast
-import _codecs
 import _json
 import _operator
 import _signal
@@ -93,8 +92,8 @@ make_encoder, encode_basestring = _json.make_encoder, _json.encode_basestring
 # Each digit is a zero, everything else a blank.
 DIGITS = bytes(48 if 48 <= one < 58 else 32 for one in range(256))
 NO_BRACKETS = bytes(one for one in range(256) if one not in b"[]{}")
-# Half surrogate pairs, which UTF-8 cannot hold.
-_codecs.register_error("e2bridge", lambda error: ("\ufffd".encode() * (error.end - error.start), error.end))
+# Half surrogate pairs, which UTF-8 cannot hold. Not by an error handler: those are registered where the code that runs can replace them.
+_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
 class TimeOut(BaseException):
@@ -816,7 +815,7 @@ def serve():
         try:
             data = reply.encode("utf-8")
         except UnicodeEncodeError:
-            data = reply.encode("utf-8", "e2bridge")
+            data = reply.translate(_SURROGATES).encode("utf-8")
         data = memoryview(len(data).to_bytes(4, "little") + data)
         while data:
             data = data[_write(CHANNEL, data):]

@@ -438,7 +438,7 @@ fn enter(root: &Path) -> io::Result<()> {
     run(InitOptions {
         control,
         embedded_javascript: engine,
-        inherit_engine: |_| (),
+        inherit_engine: |_| true,
         zero,
         badness,
         watched_memory,

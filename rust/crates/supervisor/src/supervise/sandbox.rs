@@ -279,13 +279,17 @@ impl Supervisor {
             pid_of(pidfd).map_err(|error| system("create", "reading the pid of the clone", error))?;
         let entrances = sandbox.groups.as_ref().map_or(Ok(Vec::new()), Groups::entrances)?;
         let (cgroups, files): (Vec<_>, Vec<_>) = entrances.into_iter().unzip();
-        if client.layout.mechanism(Controller::Cpu) == Mechanism::Fallback {
-            client.pin(sandbox.init_pid, sandbox.create.limits.cpu_count)?;
+        if sandbox.tier == Tier::Process {
+            client.pin(sandbox)?;
         }
         let (status, _) = sandbox.status.as_ref().ok_or_else(gone)?;
         let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
-        socket::send(status, &CloneCommand::Go { cgroups }, &files)
-            .map_err(|error| unavailable("create", format!("the clone ended: {error}")))
+        socket::send(status, &CloneCommand::Go { cgroups }, &files).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                unavailable("create", format!("the clone ended: {error}"))
+            }
+            _ => system("create", "sendmsg", error),
+        })
     }
 
     /// There is no clone.
@@ -320,8 +324,13 @@ impl Supervisor {
         if !matches!(sandbox.phase, Phase::Confining) {
             return;
         }
-        let Some(client) = &self.client else { return };
-        if let Err(failure) = client.check_memory(landlock_abi) {
+        let Some(client) = &mut self.client else { return };
+        let mut bounded = client.check_memory(landlock_abi);
+        if sandbox.tier == Tier::Full {
+            // Not before: to enter a cgroup can set the processors of a process anew. It has no children yet.
+            bounded = bounded.and_then(|()| client.pin(sandbox));
+        }
+        if let Err(failure) = bounded {
             return self.fail_sandbox(number, failure);
         }
         let zygote = sandbox.zygote.and_then(|zygote| self.zygotes.get(&zygote));
@@ -644,10 +653,14 @@ impl Client {
         Ok(id)
     }
 
-    /// Binds a process, and what it will start, to some processors. The set cannot be changed from inside.
-    fn pin(&mut self, pid: u32, count: u32) -> Result<(), Failure> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count >= self.processors.len() || !weaken::keeps(Defence::Cpu) {
+    /// Binds the first process of a sandbox, and what it will start, to some processors, where no cgroup bounds their time. The set cannot
+    /// be changed from inside.
+    fn pin(&mut self, sandbox: &Sandbox) -> Result<(), Failure> {
+        let count = usize::try_from(sandbox.create.limits.cpu_count).unwrap_or(usize::MAX);
+        if self.layout.mechanism(Controller::Cpu) != Mechanism::Fallback
+            || count >= self.processors.len()
+            || !weaken::keeps(Defence::Cpu)
+        {
             return Ok(());
         }
         let mut set = CpuSet::new();
@@ -655,7 +668,7 @@ impl Client {
             set.set(self.processors[self.next_processor % self.processors.len()]);
             self.next_processor += 1;
         }
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(sandbox.init_pid).ok().and_then(Pid::from_raw);
         rustix::thread::sched_setaffinity(pid, &set)
             .map_err(|error| system("set affinity", "sched_setaffinity", error))
     }

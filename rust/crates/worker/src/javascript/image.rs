@@ -40,10 +40,10 @@ impl Pages {
         (start != libc::MAP_FAILED).then_some(Pages { start: start.cast(), length })
     }
 
-    fn inherit(&self, inherited: bool) {
+    fn inherit(&self, inherited: bool) -> bool {
         let advice = if inherited { libc::MADV_DOFORK } else { libc::MADV_DONTFORK };
-        // SAFETY: a mapping of our own; it stays as it is in this process. When it fails, forks copy more than they need.
-        unsafe { libc::madvise(self.start.cast(), self.length, advice) };
+        // SAFETY: a mapping of our own; it stays as it is in this process.
+        unsafe { libc::madvise(self.start.cast(), self.length, advice) == 0 }
     }
 }
 
@@ -171,13 +171,10 @@ impl Image {
         Some(())
     }
 
-    /// Whether processes that are forked from now on have the runtime.
-    pub(super) fn inherit(&mut self, inherited: bool) {
+    /// Says whether processes that are forked from now on have the runtime; false when the kernel has no memory for that.
+    pub(super) fn inherit(&mut self, inherited: bool) -> bool {
         let memory = self.memory();
-        memory.region.inherit(inherited);
-        if let Some(image) = &memory.image {
-            image.inherit(inherited);
-        }
+        memory.region.inherit(inherited) && memory.image.as_ref().is_none_or(|image| image.inherit(inherited))
     }
 
     /// Makes the memory of the runtime what it was when the image was taken.

@@ -317,8 +317,8 @@ impl Realm {
     }
 
     /// Whether processes that are forked from now on have it.
-    pub(super) fn inherit(&mut self, inherited: bool) {
-        self.image.inherit(inherited);
+    pub(super) fn inherit(&mut self, inherited: bool) -> bool {
+        self.image.inherit(inherited)
     }
 
     /// Makes it as fresh as a new one. Not after a run that was torn out of the middle of its work.
