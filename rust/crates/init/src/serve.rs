@@ -146,13 +146,6 @@ impl Execution {
     }
 }
 
-/// The library has closed the control socket, or is gone. With process 1 goes everything else, but only after it has let go of its own
-/// memory; told before, the others do so at the same time, on another processor.
-fn end_of_sandbox() -> ! {
-    sys::signal_all(libc::SIGKILL);
-    sys::exit(0)
-}
-
 /// An end by SIGKILL.
 fn killed() -> Exit {
     Exit {
@@ -378,7 +371,8 @@ impl Server {
 
     fn request(&mut self) {
         match socket::recv_bytes(&self.control, self.buffer) {
-            Ok((0, _)) => end_of_sandbox(),
+            // The library and the supervisor are gone, and with process 1 goes the sandbox.
+            Ok((0, _)) => sys::exit(0),
             Ok((length, fds)) => match socket::decode(&self.buffer[..length]) {
                 Ok(request) => self.dispatch(request, fds),
                 Err(_) => refuse(fds.first(), "request", libc::EBADMSG),
@@ -391,7 +385,7 @@ impl Server {
                     sys::errno(&error),
                     libc::ENOMEM | libc::ENOBUFS | libc::EMFILE | libc::ENFILE
                 ) => {}
-            Err(_) => end_of_sandbox(),
+            Err(_) => sys::exit(0),
         }
     }
 

@@ -616,24 +616,27 @@ impl Engine {
     fn abandon(&self, sandbox: &Sandbox) {
         sandbox.mark_ended(SandboxState::Terminated, "never handed out");
         self.background.unwatch(sandbox);
-        sandbox.hang_up();
-        // Its init exits all the same.
-        let _ = sandbox.supervisor.ask_to_kill(sandbox.number, CANCEL_PATIENCE);
+        if sandbox.supervisor.ask_to_kill(sandbox.number, CANCEL_PATIENCE).is_err() {
+            sandbox.hang_up();
+        }
     }
 
-    /// Ends everything of it at once; returns when all is gone. True when it had ended before, because its memory was full.
+    /// SIGKILL to everything of it; returns when all is gone. True when it had ended before, because its memory was full.
     pub(crate) fn kill(&self, sandbox: &Sandbox) -> bool {
         let mut memory_was_full = false;
         if sandbox.supervisor.is_dead() {
             return memory_was_full;
         }
         let request = SupervisorRequest::Kill { sandbox: sandbox.number };
-        // Also what ends it when there is no descriptor left to ask with.
-        sandbox.hang_up();
-        if let Ok(SupervisorReply::Killed { out_of_memory }) =
-            sandbox.supervisor.request(&request, &[], KILL_PATIENCE, None)
-        {
-            memory_was_full = out_of_memory && sandbox.ended_by_itself();
+        match sandbox.supervisor.request(&request, &[], KILL_PATIENCE, None) {
+            Ok(SupervisorReply::Killed { out_of_memory }) => {
+                memory_was_full = out_of_memory && sandbox.ended_by_itself();
+            }
+            Err(error) if error.code() != Code::Unavailable => {
+                // Without a descriptor for the reply there is still the control socket: init exits when it closes.
+                sandbox.hang_up();
+            }
+            _ => {}
         }
         if sandbox.supervisor.is_dead() && !self.is_closed() {
             self.background.wake();

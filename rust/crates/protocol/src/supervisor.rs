@@ -10,8 +10,7 @@ pub enum SupervisorRequest {
     Start(Start),
     /// A new sandbox. `[reply, control]`: `control` becomes its init's control socket.
     Create(Create),
-    /// Ends a sandbox. The library has closed its control socket, at which its init ends everything; what is not ended soon after gets
-    /// SIGKILL. Answered when every process, cgroup and mount of it is gone; also when there is no
+    /// Ends a sandbox: SIGKILL to its init. Answered when every process, cgroup and mount of it is gone; also when there is no
     /// such sandbox any more. `[reply]`
     Kill {
         /// As in [`Create`].

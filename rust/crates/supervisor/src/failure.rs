@@ -5,7 +5,6 @@ use std::io;
 
 use e2bridge_protocol::supervisor::{Failure, FailureKind};
 
-use crate::launch::ENTER_CGROUP;
 use crate::message::Step;
 use crate::process_tier::rules;
 
@@ -39,10 +38,6 @@ pub(crate) fn system(stage: &str, message: &str, error: impl Into<io::Error>) ->
 
 /// A step of set-up that failed: in the supervisor, in a zygote or in a clone.
 pub(crate) fn explain(step: &Step) -> Failure {
-    if step.stage == ENTER_CGROUP && step.errno != 0 {
-        // Nothing that speaks against namespaces.
-        return system(&step.stage, &step.detail, io::Error::from_raw_os_error(step.errno));
-    }
     let subject = if step.detail.is_empty() { String::new() } else { format!(" ({})", step.detail) };
     if step.errno == 0 {
         let kind = match step.stage.as_str() {
@@ -251,9 +246,7 @@ mod tests {
         }
         assert_eq!(explain(&step("bind", libc::ENOENT)).kind, FailureKind::Isolation);
         let error = io::Error::from_raw_os_error(libc::ESRCH);
-        assert_eq!(system("open cgroup", "x", error).kind, FailureKind::Unavailable);
-        assert_eq!(explain(&step(ENTER_CGROUP, libc::ESRCH)).kind, FailureKind::Unavailable);
-        assert_eq!(explain(&step(ENTER_CGROUP, libc::ENODEV)).kind, FailureKind::Internal);
+        assert_eq!(system("attach cgroup", "x", error).kind, FailureKind::Unavailable);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) enum ZygoteReply {
     Ready,
     /// The zygote cannot be; it exits.
     Failed(Step),
-    /// The clone exists, its id maps are written, it waits for [`CloneCommand`]. `[pidfd]`, then
+    /// The clone exists, its id maps are written, it waits for [`CloneCommand::Go`]. `[pidfd]`, then
     /// its network, if it has one of its own.
     Cloned {
         /// As in the order.
@@ -76,11 +76,8 @@ pub(crate) enum ZygoteReply {
 /// Supervisor to clone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CloneCommand {
-    /// Confine yourself, beginning with your cgroups.
-    Go {
-        /// Their directories, for messages. The `cgroup.procs` of each comes along, open for writing.
-        cgroups: Vec<String>,
-    },
+    /// The clone is in its cgroups.
+    Go,
 }
 
 /// Clone to supervisor.

@@ -17,7 +17,7 @@ use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, SecureComputingMode, UnshareFlags,
 };
 
-use super::{Prepared, PreparedCarried, enter_groups, limit_watches, shown, write};
+use super::{Prepared, PreparedCarried, limit_watches, shown, write};
 use crate::message::{At, CloneCommand, CloneReport, Order, PerProcess, Step};
 use crate::plan::{self, PLACES, SCRATCH, USER_ID, WATCHES};
 use crate::sys;
@@ -77,11 +77,10 @@ struct Confined {
 }
 
 fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<Confined, Step> {
-    let Some((CloneCommand::Go { cgroups }, files)) = socket::recv(status).at("receive")? else {
+    let Some((CloneCommand::Go, _)) = socket::recv(status).at("receive")? else {
         return Err(Step::refused("receive", "no supervisor"));
     };
     rustix::thread::set_name(c"e2b-init").at("set name")?;
-    enter_groups(&cgroups, files)?;
     // While this process still owns its files in /proc.
     let badness = set_badness()?;
     // Now that it is in its cgroups, they become the root of what it sees.

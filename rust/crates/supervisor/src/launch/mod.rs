@@ -89,24 +89,6 @@ fn write(path: &str, value: &str) -> Result<OwnedFd, Step> {
     Ok(file)
 }
 
-/// Stage of [`enter_groups`].
-pub(crate) const ENTER_CGROUP: &str = "enter cgroup";
-
-/// Enters the cgroups of [`CloneCommand::Go`]; to be called before they are the root of what this process sees.
-///
-/// # Errors
-/// Names the group.
-pub(crate) fn enter_groups(cgroups: &[String], files: Vec<OwnedFd>) -> Result<(), Step> {
-    if cgroups.len() != files.len() {
-        return Err(Step::refused(ENTER_CGROUP, "not as many files as groups"));
-    }
-    for (file, cgroup) in files.into_iter().zip(cgroups) {
-        // This process, whatever its number there is.
-        rustix::io::write(file, b"0").about(ENTER_CGROUP, cgroup)?;
-    }
-    Ok(())
-}
-
 /// Bounds what the user namespace of this process may have of inotify.
 ///
 /// # Errors

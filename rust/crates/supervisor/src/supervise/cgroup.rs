@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use e2bridge_init::weaken::{self, Defence};
@@ -508,20 +507,16 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// The directory and the `cgroup.procs` of each, for a process to enter them by itself: the first time after a while that takes the
-    /// kernel 7 to 15 ms, for which nobody else is to wait. The kernel asks whether the one who opened the file may do it.
+    /// Puts a process into all of them. The first time after a while takes the kernel 7 to 15 ms, for which the caller blocks.
     ///
     /// # Errors
     /// Names the group.
-    pub(crate) fn entrances(&self) -> Result<Vec<(String, OwnedFd)>, Failure> {
-        let open = |directory: &PathBuf| {
-            let name = directory.display().to_string();
-            match fs::OpenOptions::new().write(true).open(directory.join("cgroup.procs")) {
-                Ok(file) => Ok((name, file.into())),
-                Err(error) => Err(system("open cgroup", &name, error)),
-            }
-        };
-        self.directories.iter().map(open).collect()
+    pub(crate) fn attach(&self, pid: u32) -> Result<(), Failure> {
+        for directory in &self.directories {
+            put(&directory.join("cgroup.procs"), &pid.to_string())
+                .map_err(|error| system("attach cgroup", &directory.display().to_string(), error))?;
+        }
+        Ok(())
     }
 
     /// Processes that the kernel ended because the memory limit was met.

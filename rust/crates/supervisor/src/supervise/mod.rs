@@ -1,6 +1,6 @@
 //! The supervisor: one thread, one event loop. Each request is a state machine; nothing here waits for a zygote, a clone or an
-//! interpreter, nor for the kernel to move a clone into its cgroups (7 to 15 ms the first time after a while), which the clone does
-//! itself. What does block is, once at the start, the sweep of what dead clients left behind.
+//! interpreter. What does block: writing a process id into cgroups (7 to 15 ms the first time after a while) and, once at the start,
+//! the sweep of what dead clients left behind.
 
 mod cgroup;
 mod check;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::socket;
@@ -33,9 +33,6 @@ pub(super) enum Asker {
 /// Most sandboxes of which it is remembered that they ran out of memory, for the library to ask.
 const MOST_REMEMBERED: usize = 1024;
 
-/// How long the init of a sandbox whose control socket the library has closed may take to end it, before it is ended by a signal.
-const OWN_END: Duration = Duration::from_millis(2);
-
 /// Where a sandbox stands.
 pub(super) enum Phase {
     /// For a zygote, or for its turn.
@@ -46,7 +43,7 @@ pub(super) enum Phase {
     Confining,
     /// Confined, its init runs.
     Running,
-    /// Its init has been told, or SIGKILL is sent, or must be as soon as the clone is there.
+    /// SIGKILL is sent, or must be as soon as the clone is there.
     Ending,
     /// No process is left.
     Gone {
@@ -243,7 +240,7 @@ impl Supervisor {
         Ok((order, [far, control]))
     }
 
-    /// The clone exists and waits. It is let go, with the way into its cgroups, or on its processors.
+    /// The clone exists and waits. It gets its cgroups, or its processors, and is let go.
     pub(super) fn cloned(&mut self, number: u64, pidfd: OwnedFd, network: Option<OwnedFd>) {
         let kill = |pidfd: &OwnedFd| {
             // Fails only when it is gone.
@@ -277,19 +274,15 @@ impl Supervisor {
         let (pidfd, _) = sandbox.pidfd.as_ref().ok_or_else(gone)?;
         sandbox.init_pid =
             pid_of(pidfd).map_err(|error| system("create", "reading the pid of the clone", error))?;
-        let entrances = sandbox.groups.as_ref().map_or(Ok(Vec::new()), Groups::entrances)?;
-        let (cgroups, files): (Vec<_>, Vec<_>) = entrances.into_iter().unzip();
-        if sandbox.tier == Tier::Process {
-            client.pin(sandbox)?;
+        if let Some(groups) = &sandbox.groups {
+            groups.attach(sandbox.init_pid)?;
+        }
+        if client.layout.mechanism(Controller::Cpu) == Mechanism::Fallback {
+            client.pin(sandbox.init_pid, sandbox.create.limits.cpu_count)?;
         }
         let (status, _) = sandbox.status.as_ref().ok_or_else(gone)?;
-        let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
-        socket::send(status, &CloneCommand::Go { cgroups }, &files).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                unavailable("create", format!("the clone ended: {error}"))
-            }
-            _ => system("create", "sendmsg", error),
-        })
+        socket::send(status, &CloneCommand::Go, &[])
+            .map_err(|error| unavailable("create", format!("the clone ended: {error}")))
     }
 
     /// There is no clone.
@@ -324,13 +317,8 @@ impl Supervisor {
         if !matches!(sandbox.phase, Phase::Confining) {
             return;
         }
-        let Some(client) = &mut self.client else { return };
-        let mut bounded = client.check_memory(landlock_abi);
-        if sandbox.tier == Tier::Full {
-            // Not before: to enter a cgroup can set the processors of a process anew. It has no children yet.
-            bounded = bounded.and_then(|()| client.pin(sandbox));
-        }
-        if let Err(failure) = bounded {
+        let Some(client) = &self.client else { return };
+        if let Err(failure) = client.check_memory(landlock_abi) {
             return self.fail_sandbox(number, failure);
         }
         let zygote = sandbox.zygote.and_then(|zygote| self.zygotes.get(&zygote));
@@ -365,13 +353,6 @@ impl Supervisor {
             None => {
                 let out_of_memory = self.ended_of_memory.contains(&number);
                 answer_to(&reply, &SupervisorReply::Killed { out_of_memory });
-            }
-            Some(sandbox) if matches!(sandbox.phase, Phase::Running) => {
-                // Init sees the same, and ends everything at once; a signal would end init first, and then one after the other.
-                sandbox.killers.push(reply);
-                sandbox.phase = Phase::Ending;
-                sandbox.deadline = Some(Instant::now() + OWN_END);
-                self.timed.insert(number);
             }
             Some(sandbox) => {
                 sandbox.killers.push(reply);
@@ -653,14 +634,10 @@ impl Client {
         Ok(id)
     }
 
-    /// Binds the first process of a sandbox, and what it will start, to some processors, where no cgroup bounds their time. The set cannot
-    /// be changed from inside.
-    fn pin(&mut self, sandbox: &Sandbox) -> Result<(), Failure> {
-        let count = usize::try_from(sandbox.create.limits.cpu_count).unwrap_or(usize::MAX);
-        if self.layout.mechanism(Controller::Cpu) != Mechanism::Fallback
-            || count >= self.processors.len()
-            || !weaken::keeps(Defence::Cpu)
-        {
+    /// Binds a process, and what it will start, to some processors. The set cannot be changed from inside.
+    fn pin(&mut self, pid: u32, count: u32) -> Result<(), Failure> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count >= self.processors.len() || !weaken::keeps(Defence::Cpu) {
             return Ok(());
         }
         let mut set = CpuSet::new();
@@ -668,7 +645,7 @@ impl Client {
             set.set(self.processors[self.next_processor % self.processors.len()]);
             self.next_processor += 1;
         }
-        let pid = i32::try_from(sandbox.init_pid).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         rustix::thread::sched_setaffinity(pid, &set)
             .map_err(|error| system("set affinity", "sched_setaffinity", error))
     }
