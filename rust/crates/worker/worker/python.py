@@ -31,6 +31,7 @@ import select
 import sys
 import warnings
 import _ast
+import _codecs
 import _json
 import _operator
 import _signal
@@ -92,8 +93,14 @@ make_encoder, encode_basestring = _json.make_encoder, _json.encode_basestring
 # Each digit is a zero, everything else a blank.
 DIGITS = bytes(48 if 48 <= one < 58 else 32 for one in range(256))
 NO_BRACKETS = bytes(one for one in range(256) if one not in b"[]{}")
-# Half surrogate pairs, which UTF-8 cannot hold. Not by an error handler: those are registered where the code that runs can replace them.
+# Half surrogate pairs, which UTF-8 cannot hold.
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
+_register_error = _codecs.register_error
+# What is registered for errors of codecs, where the code that runs can replace it.
+_HANDLERS = [
+    (name, _codecs.lookup_error(name))
+    for name in ("strict", "ignore", "replace", "xmlcharrefreplace", "backslashreplace", "namereplace", "surrogatepass", "surrogateescape")
+]
 
 
 class TimeOut(BaseException):
@@ -686,6 +693,8 @@ def clean_up():
     State.module = None
     forget("<code>")
     atexit._clear()
+    for name, handler in _HANDLERS:
+        _register_error(name, handler)
     kept = forget_modules()
     gc.set_threshold(*Base.gc)
     gc.enable()
@@ -812,10 +821,10 @@ def serve():
             return
         request = _scan(body.decode("utf-8"), 0)[0]
         reply, spent = run(request)
-        try:
-            data = reply.encode("utf-8")
-        except UnicodeEncodeError:
-            data = reply.translate(_SURROGATES).encode("utf-8")
+        # By these two the encoder asks nothing that code could have registered.
+        data = reply.encode("utf-8", "ignore")
+        if not reply.isascii() and len(data) != len(reply.encode("utf-8", "surrogatepass")):
+            data = reply.translate(_SURROGATES).encode("utf-8", "ignore")
         data = memoryview(len(data).to_bytes(4, "little") + data)
         while data:
             data = data[_write(CHANNEL, data):]
