@@ -7,7 +7,9 @@ import io.e2bridge.E2BConfig;
 import io.e2bridge.TemplateSummary;
 import io.e2bridge.internal.NativeCalls;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.LocalDate;
 import java.util.ArrayList;
@@ -115,6 +117,7 @@ public final class Soak {
         if (!soak.load.stop()) {
             soak.failures.add("calls hang: " + soak.load.late());
         }
+        soak.networksGone();
         client.close();
         List<Residue.Item> left = residue.after(10_000);
         left.forEach(item -> soak.failures.add("left: " + item));
@@ -215,7 +218,7 @@ public final class Soak {
     private Sample sample() throws IOException {
         long self = ProcessHandle.current().pid();
         Map<Long, String> below = Census.descendants(self);
-        long supervisor = below.keySet().stream().filter(pid -> kind(pid).equals("SUPERVISOR")).findFirst().orElse(0L);
+        long supervisor = supervisor();
         JsonNode counts = NativeCalls.liveCounts();
         Runtime heap = Runtime.getRuntime();
         return new Sample(
@@ -246,11 +249,48 @@ public final class Soak {
         return 0;
     }
 
+    /** All but networks, of which those of sandboxes that have ended rest for some seconds, to be used again. */
     private static int descriptors(long pid) {
+        return (int) targets(pid).stream().filter(target -> !target.startsWith("net:")).count();
+    }
+
+    private static List<String> targets(long pid) {
+        List<String> targets = new ArrayList<>();
         try (var entries = Files.list(Path.of("/proc", Long.toString(pid), "fd"))) {
-            return (int) entries.count();
+            for (Path entry : (Iterable<Path>) entries::iterator) {
+                try {
+                    targets.add(Files.readSymbolicLink(entry).toString());
+                } catch (NoSuchFileException closed) {
+                    // It is gone, then.
+                }
+            }
         } catch (IOException gone) {
-            return 0;
+            // Nothing, then.
+        }
+        return targets;
+    }
+
+    private static long supervisor() throws IOException {
+        return Census.descendants(ProcessHandle.current().pid()).keySet().stream()
+                .filter(pid -> kind(pid).equals("SUPERVISOR"))
+                .findFirst()
+                .orElse(0L);
+    }
+
+    /** Those that rested have gone: one is left for each sandbox in a pool, beside the templates' own. */
+    private void networksGone() throws Exception {
+        if (!Census.within(10_000, () -> idleNetworks() <= 0)) {
+            failures.add(idleNetworks() + " networks more than processes are left in the supervisor");
+        }
+    }
+
+    private static long idleNetworks() {
+        try {
+            long supervisor = supervisor();
+            long networks = targets(supervisor).stream().filter(target -> target.startsWith("net:")).count();
+            return networks - Census.descendants(supervisor).size();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
