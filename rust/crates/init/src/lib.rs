@@ -55,6 +55,8 @@ pub struct InitOptions {
     /// Says whether what init forks from now on has the engine's memory, which is most of what a fork copies; it does when init begins.
     /// False when the kernel has no memory for that.
     pub inherit_engine: fn(bool) -> bool,
+    /// CPython that this process holds warm, as its zygote left it.
+    pub python: Option<WarmPython>,
     /// `/dev/zero`, open for reading and writing: the way to memory that forks share where anonymous memory of that kind is closed off.
     pub zero: OwnedFd,
     /// `oom_score_adj` of this process, open for writing: code inside cannot reach such files any more. With it init gives what it
@@ -64,6 +66,18 @@ pub struct InitOptions {
     pub watched_memory: Option<Watched>,
     /// For a sandbox without namespaces.
     pub confinement: Option<Confinement>,
+}
+
+/// An interpreter in the memory of this process, of which forks serve the worker protocol at once.
+#[derive(Clone, Copy)]
+pub struct WarmPython {
+    /// Of the process of a worker.
+    pub name: &'static std::ffi::CStr,
+    /// Called right before the fork, in the process that forks.
+    pub before_fork: fn(),
+    /// Called in the forked child, with its environment (`NAME=value`), the worker socket (descriptor 3) and the standard streams set, all
+    /// other descriptors closed. It must not return and ends the process by `_exit`.
+    pub serve: fn(&[String]) -> !,
 }
 
 /// How likely the kernel takes init, and what init starts, when memory runs out.

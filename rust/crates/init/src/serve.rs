@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::confinement::{self, Confinement};
 use crate::memory::MemoryWatch;
 use crate::shepherd::state;
-use crate::spawn::{self, Engine, Started, Streams, in_child, tell};
+use crate::spawn::{self, Interpreters, Started, Streams, in_child, tell};
 use crate::sys::{self, Fork, Slot, Slots, Waited};
 use crate::tree::{Process, Processes, Snapshot, Top};
 use crate::weaken::{self, Defence};
@@ -202,7 +202,7 @@ struct Server {
     signals: OwnedFd,
     processes: Processes,
     slots: Slots,
-    engine: Engine,
+    interpreters: Interpreters,
     badness: Option<Badness>,
     memory: Option<MemoryWatch>,
     confinement: Option<&'static Confinement>,
@@ -235,6 +235,7 @@ pub(crate) fn run(options: InitOptions) -> ! {
 
 impl Server {
     fn new(options: InitOptions) -> std::io::Result<Self> {
+        let interpreters = Interpreters::new(&options);
         let mut control = options.control;
         if control.as_raw_fd() < 3 {
             control = rustix::io::fcntl_dupfd_cloexec(&control, 3)?;
@@ -264,7 +265,7 @@ impl Server {
             signals: sys::child_signals()?,
             processes,
             slots: Slots::new(MAX_EXECUTIONS, options.zero.as_fd())?,
-            engine: Engine::new(options.embedded_javascript, options.inherit_engine),
+            interpreters,
             badness: options.badness,
             memory: options.watched_memory.map(MemoryWatch::new),
             // For the life of the process: children take it along.
@@ -474,7 +475,7 @@ impl Server {
         let Some(streams) = Streams::new(spawn, fds) else {
             return refuse(Some(&channel), "descriptors", libc::EINVAL);
         };
-        if matches!(spawn.program, Program::EmbeddedJavaScript) {
+        if matches!(spawn.program, Program::EmbeddedJavaScript | Program::WarmPython) {
             if !spawn.worker {
                 return refuse(Some(&channel), "descriptors", libc::EINVAL);
             }
@@ -491,7 +492,7 @@ impl Server {
             spawn.timeout_ms.and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
         let deadline = deadline.filter(|_| weaken::keeps(Defence::Deadline));
         let started = self.expendable(|| {
-            spawn::start(spawn, &channel, streams, slot, self.slots, &self.engine, self.confinement)
+            spawn::start(spawn, &channel, streams, slot, self.slots, &self.interpreters, self.confinement)
         });
         let (top, slot) = match started {
             Ok(Started::Shepherd(pid)) => (pid, Some(slot)),

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use e2bridge_protocol::init::{Exit, InitEvent};
 use rustix::event::{PollFd, PollFlags};
 
+use crate::confinement::Confinement;
 use crate::spawn::{Streams, tell};
-use crate::sys::{self, Image, NotStarted, Slot};
+use crate::sys::{self, NotStarted, Slot};
 
 /// States of a [`Slot`]. Whoever moves it away from `RUNNING` decides how the execution ends and tells the library.
 pub(crate) mod state {
@@ -50,10 +51,11 @@ pub(crate) fn run(
     slot: &'static Slot,
     channel: OwnedFd,
     streams: Streams,
-    image: Result<Image, NotStarted>,
+    confinement: Option<&Confinement>,
+    start: impl FnOnce(&Streams) -> Result<i32, NotStarted>,
 ) -> ! {
     let mut keep = vec![channel.as_raw_fd()];
-    if let Ok(Image { confinement: Some(confinement), .. }) = &image {
+    if let Some(confinement) = confinement {
         keep.push(confinement.raw_fd());
         sys::end_with_parent();
     }
@@ -67,13 +69,7 @@ pub(crate) fn run(
     if slot.state.load(Ordering::Acquire) != state::RUNNING {
         sys::exit(0);
     }
-    // For good: to free what a fork has inherited is to copy it first.
-    let image = std::mem::ManuallyDrop::new(image);
-    let started = match &*image {
-        Ok(image) => sys::start(image),
-        Err(error) => Err(*error),
-    };
-    let program = match started {
+    let program = match start(&streams) {
         Ok(program) => program,
         Err(error) => {
             while sys::wait_child().is_ok() {}

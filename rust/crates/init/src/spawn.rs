@@ -1,6 +1,7 @@
 //! Starts executions.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 
@@ -11,6 +12,7 @@ use rustix::net::SendFlags;
 use crate::confinement::{self, Confinement};
 use crate::shepherd::{self, state};
 use crate::sys::{self, Fork, Image, NotStarted, Slot, Slots};
+use crate::{InitOptions, WarmPython};
 
 /// Where programs are looked for when the environment has no `PATH`, as execvp(3) says.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -57,20 +59,25 @@ impl Streams {
     }
 }
 
-/// The embedded JavaScript engine.
-pub(crate) struct Engine {
-    entry: fn(OwnedFd) -> !,
+/// What this process holds warm.
+pub(crate) struct Interpreters {
+    javascript: fn(OwnedFd) -> !,
     inherit: fn(bool) -> bool,
+    python: Option<WarmPython>,
 }
 
-impl Engine {
-    /// From now on forks are without it, but for its workers.
-    pub(crate) fn new(entry: fn(OwnedFd) -> !, inherit: fn(bool) -> bool) -> Self {
-        inherit(false);
-        Self { entry, inherit }
+impl Interpreters {
+    /// From now on forks are without the JavaScript engine, but for its workers.
+    pub(crate) fn new(options: &InitOptions) -> Self {
+        (options.inherit_engine)(false);
+        Self {
+            javascript: options.embedded_javascript,
+            inherit: options.inherit_engine,
+            python: options.python,
+        }
     }
 
-    fn fork(&self) -> std::io::Result<Fork> {
+    fn fork_engine(&self) -> std::io::Result<Fork> {
         let forked = match (self.inherit)(true) {
             true => sys::fork(),
             false => Err(std::io::Error::from_raw_os_error(libc::ENOMEM)),
@@ -97,33 +104,71 @@ pub(crate) fn start(
     streams: Streams,
     slot: &'static Slot,
     slots: Slots,
-    engine: &Engine,
+    interpreters: &Interpreters,
     confinement: Option<&'static Confinement>,
 ) -> std::io::Result<Started> {
     match &spawn.program {
         Program::Exec { argv } => {
-            slot.program.store(0, Ordering::Relaxed);
-            slot.state.store(state::RUNNING, Ordering::Release);
             // Not in the child, where each page that is written to is copied first.
             let image = image(argv, spawn, &streams, confinement)
                 .map_err(|errno| NotStarted { stage: "argument", errno });
-            match sys::fork() {
-                Ok(Fork::Parent(pid)) => Ok(Started::Shepherd(pid)),
-                Ok(Fork::Child) => in_child(|| {
-                    let channel = sys::take_over(channel.as_raw_fd());
-                    shepherd::run(slot, channel, streams, image)
-                }),
-                Err(error) => {
-                    slot.state.store(state::FREE, Ordering::Release);
-                    Err(error)
+            // For good: to free what a fork has inherited is to copy it first.
+            let image = ManuallyDrop::new(image);
+            below_shepherd(channel, streams, slot, confinement, |_| match &*image {
+                Ok(image) => sys::start(image),
+                Err(error) => Err(*error),
+            })
+        }
+        Program::WarmPython => {
+            let python =
+                interpreters.python.ok_or_else(|| std::io::Error::from_raw_os_error(libc::ENOEXEC))?;
+            below_shepherd(channel, streams, slot, confinement, |streams| {
+                (python.before_fork)();
+                match sys::fork() {
+                    Ok(Fork::Parent(pid)) => Ok(pid),
+                    Ok(Fork::Child) => in_child(|| {
+                        become_worker(spawn, streams, slots, python.name, confinement);
+                        sys::set_dumpable();
+                        sys::keep_processes_for_init();
+                        (python.serve)(&spawn.env)
+                    }),
+                    Err(error) => Err(NotStarted { stage: "fork", errno: sys::errno(&error) }),
                 }
-            }
+            })
         }
         // The engine starts no processes: it needs no shepherd, and one fork less is a third of the time of a first run.
-        Program::EmbeddedJavaScript => match engine.fork()? {
+        Program::EmbeddedJavaScript => match interpreters.fork_engine()? {
             Fork::Parent(pid) => Ok(Started::Worker(pid)),
-            Fork::Child => in_child(|| embedded(spawn, streams, slots, engine.entry, confinement)),
+            Fork::Child => in_child(|| {
+                become_worker(spawn, &streams, slots, c"javascript", confinement);
+                std::mem::forget(streams);
+                sys::set_environment(&spawn.env);
+                (interpreters.javascript)(sys::take_over(3))
+            }),
         },
+    }
+}
+
+/// Starts something under a shepherd.
+fn below_shepherd(
+    channel: &OwnedFd,
+    streams: Streams,
+    slot: &'static Slot,
+    confinement: Option<&'static Confinement>,
+    start: impl FnOnce(&Streams) -> Result<i32, NotStarted>,
+) -> std::io::Result<Started> {
+    slot.program.store(0, Ordering::Relaxed);
+    slot.state.store(state::RUNNING, Ordering::Release);
+    match sys::fork() {
+        Ok(Fork::Parent(pid)) => Ok(Started::Shepherd(pid)),
+        Ok(Fork::Child) => in_child(|| {
+            let channel = sys::take_over(channel.as_raw_fd());
+            shepherd::run(slot, channel, streams, confinement, start)
+        }),
+        Err(error) => {
+            slot.state.store(state::FREE, Ordering::Release);
+            Err(error)
+        }
     }
 }
 
@@ -133,13 +178,14 @@ pub(crate) fn in_child(run: impl FnOnce() -> std::convert::Infallible) -> ! {
     sys::exit(101)
 }
 
-fn embedded(
+/// Turns a fork into a worker: its streams and its socket in place, nothing else open, nothing of init in reach.
+fn become_worker(
     spawn: &Spawn,
-    streams: Streams,
+    streams: &Streams,
     slots: Slots,
-    entry: fn(OwnedFd) -> !,
+    name: &CStr,
     confinement: Option<&Confinement>,
-) -> ! {
+) {
     let Some(worker) = &streams.worker else { sys::exit(102) };
     let placed = streams
         .write
@@ -160,16 +206,13 @@ fn embedded(
     if sys::close_others(&mut [3]).is_err() {
         sys::exit(105);
     }
-    std::mem::forget(streams);
     slots.give_up();
     let _ = rustix::process::setsid();
     if rustix::process::chdir(&*confinement::find(confinement, &spawn.cwd)).is_err() {
         sys::exit(104);
     }
-    sys::set_environment(&spawn.env);
-    sys::set_name(c"javascript");
+    sys::set_name(name);
     sys::block_signals(false);
-    entry(sys::take_over(3))
 }
 
 /// The program as the kernel wants it.

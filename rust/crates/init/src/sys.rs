@@ -44,6 +44,12 @@ pub(crate) fn reset_signal_dispositions() {
     }
 }
 
+/// Lets other processes of the sandbox look at this one, and this one at its own files in /proc, as exec does.
+pub(crate) fn set_dumpable() {
+    // It cannot fail for a behaviour that exists.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
+}
+
 /// Sets the signal mask: every signal that can be, or none.
 pub(crate) fn block_signals(all: bool) {
     let mask: u64 = if all { !0 } else { 0 };
@@ -446,7 +452,7 @@ extern "C" fn launch_program(launch: *mut libc::c_void) -> libc::c_int {
 
 /// Leaves the last processes that the sandbox may have to init and its shepherds: however many a program starts, the next one can be
 /// started, too.
-fn keep_processes_for_init() {
+pub(crate) fn keep_processes_for_init() {
     const KEPT: libc::rlim_t = 4;
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure outlives the calls, which touch nothing else.

@@ -458,6 +458,7 @@ impl Engine {
             limits,
             isolation,
             interpreter: created.interpreter,
+            forks_python: created.forks_python,
             root: created.root,
             supervisor,
             engine: Arc::downgrade(self),

@@ -201,6 +201,7 @@ impl Sandbox {
         let name = match &spec.program {
             Program::Exec { argv } => argv.first().cloned().unwrap_or_default(),
             Program::EmbeddedJavaScript => "javascript".to_owned(),
+            Program::WarmPython => "python".to_owned(),
         };
         let timeout = spec.timeout;
         let (process, order) = self.prepare(spec)?;

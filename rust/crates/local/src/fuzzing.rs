@@ -104,6 +104,7 @@ fn sandbox() -> io::Result<Sandbox> {
         isolation: IsolationReport::default().into(),
         root: None,
         interpreter: None,
+        forks_python: false,
         supervisor: Arc::new(Supervisor::stand_in()?),
         engine: Weak::new(),
         control,

@@ -53,6 +53,8 @@ pub(crate) struct Sandbox {
     pub(crate) interpreter: Option<String>,
     /// Without namespaces: the directory on the host below which its writable places are.
     root: Option<String>,
+    /// Its init holds a warm CPython.
+    pub(crate) forks_python: bool,
     /// Its warm interpreters.
     pub(crate) workers: Workers,
     /// The supervisor that made it.
@@ -122,6 +124,7 @@ pub(crate) struct Parts {
     pub(crate) limits: SandboxLimits,
     pub(crate) isolation: Prepared<IsolationReport>,
     pub(crate) interpreter: Option<String>,
+    pub(crate) forks_python: bool,
     /// As the supervisor says.
     pub(crate) root: Option<String>,
     pub(crate) supervisor: Arc<Supervisor>,
@@ -140,6 +143,7 @@ impl Sandbox {
             limits: parts.limits,
             isolation: parts.isolation,
             interpreter: parts.interpreter,
+            forks_python: parts.forks_python,
             root: parts.root,
             workers: Workers::default(),
             supervisor: parts.supervisor,

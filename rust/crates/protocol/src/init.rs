@@ -88,6 +88,9 @@ pub enum Program {
     },
     /// The embedded JavaScript engine, forked warm; it serves the worker protocol on descriptor 3.
     EmbeddedJavaScript,
+    /// The CPython that init has taken over from its zygote, forked warm; it serves the worker protocol on descriptor 3. `Failed` with
+    /// `ENOEXEC` where there is none: see `forks_python` of [`crate::supervisor::Created`].
+    WarmPython,
 }
 
 /// From the library, on the channel of a `Spawn`.

@@ -114,6 +114,8 @@ pub struct Created {
     pub cgroups: Cgroups,
     /// Absolute path, inside the sandbox, of the template's interpreter; absent for `base`.
     pub interpreter: Option<String>,
+    /// Its init can start [`crate::init::Program::WarmPython`].
+    pub forks_python: bool,
     /// Of a sandbox without namespaces: the directory on the host below which its writable places and the worker programs are.
     pub root: Option<String>,
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::supervisor::Limits;
 use rustix::process::Resource;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Order, PerProcess};
 
@@ -16,7 +17,7 @@ pub(crate) const USER_ID: u32 = 1000;
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "pid", "mount", "ipc", "uts", "net", "cgroup"];
 
 /// Host ids that a client's sandboxes use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Identity {
     /// `count` host ids from `base` on, which own nothing. The first is the zygotes', the others are for one sandbox each.
     Dedicated {
@@ -37,7 +38,7 @@ pub(crate) enum Identity {
 }
 
 /// Who writes the id maps of a zygote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum MapWriter {
     /// This process, which is root.
     Own,
@@ -324,7 +325,7 @@ pub(crate) struct Carried {
 }
 
 /// The finished root of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct View {
     /// Relative paths, parents first.
     pub(crate) entries: BTreeMap<PathBuf, Entry>,

@@ -1,4 +1,5 @@
-//! System calls that rustix does not offer in a safe form. The only file of this crate with unsafe code.
+//! System calls that rustix does not offer in a safe form. The only file of this crate with unsafe code,
+//! but for the module of CPython.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -123,6 +124,23 @@ pub(crate) fn keep_capabilities(kept: CapabilitySet) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`keep_capabilities`], and the program that this process executes has them as well; the bounding set is empty then.
+///
+/// # Errors
+/// As `capset(2)` and `prctl(2)`.
+pub(crate) fn keep_capabilities_over_exec(kept: CapabilitySet) -> io::Result<()> {
+    let had = rustix::thread::capabilities(None)?;
+    let kept = had.permitted & kept;
+    // While they are in the bounding set, which takes a capability of its own to empty.
+    rustix::thread::set_capabilities(None, CapabilitySets { inheritable: kept, ..had })?;
+    for capability in kept.iter() {
+        rustix::thread::configure_capability_in_ambient_set(capability, true)?;
+    }
+    drop_bounding_set(CapabilitySet::empty())?;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
 /// Gives every signal its default disposition and unblocks all.
 fn reset_signals() {
     // Handler (SIG_DFL), flags, restorer, mask, as the kernel has them; the C library refuses the two signals that it uses itself.
@@ -203,6 +221,35 @@ pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> ([OwnedFd; N], io::R
     closed = closed.and(close_range(first, RawFd::MAX));
     // SAFETY: called in a fresh clone for distinct open descriptors that nothing else there uses or closes.
     (fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }), closed)
+}
+
+/// Gives descriptors the numbers under which the program that is executed next finds them.
+///
+/// # Errors
+/// As `dup(2)`.
+pub(crate) fn place<const N: usize>(fds: [(BorrowedFd<'_>, RawFd); N]) -> io::Result<()> {
+    const OUT_OF_THE_WAY: RawFd = 64;
+    let mut copies = Vec::with_capacity(N);
+    for (fd, number) in fds {
+        copies.push((rustix::io::fcntl_dupfd_cloexec(fd, OUT_OF_THE_WAY)?, number));
+    }
+    for (copy, number) in copies {
+        // SAFETY: what had that number is replaced; this process executes another program, or ends.
+        if unsafe { libc::dup2(copy.as_raw_fd(), number) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Takes over what [`place`] has placed. To be called once.
+#[cfg(feature = "python-module")]
+pub(crate) fn take_over<const N: usize>(fds: [RawFd; N]) -> [OwnedFd; N] {
+    // SAFETY: nothing else in this process owns them; they are closed in what it executes.
+    fds.map(|fd| unsafe {
+        libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+        OwnedFd::from_raw_fd(fd)
+    })
 }
 
 fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {

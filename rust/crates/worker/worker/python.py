@@ -863,23 +863,72 @@ def warm_up():
     State.runs = 0
 
 
-def main():
-    """Makes ready and serves."""
+def make_ready():
+    """Makes this process what code is to find, and remembers that."""
     os.set_inheritable(CHANNEL, False)
     os.umask(0o022)
-    home = os.getcwd()
-    sys.path.insert(0, home)
-    sys.argv[:] = [""]
+    sys.path.insert(0, os.getcwd())
     open_streams()
-    builtins.display = display
     State.module = new_main()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Base.take()
-    # What is here already has not to be looked at again and again.
+
+
+def rehearse():
+    """Makes what is here already nothing to be looked at again and again."""
+    sys.argv[:] = [""]
+    builtins.display = display
+    make_ready()
     gc.freeze()
     warm_up()
     gc.collect()
     gc.freeze()
+
+
+def finish_forked(environment, missing):
+    """Serves in a fork of a rehearsed process, which had another environment, directory, signals and descriptors."""
+    State.pid = _getpid()
+    del sys.path[0]
+    library.environ.clear()
+    for variable in environment.split(b"\0")[:-1]:
+        name, _, value = variable.partition(b"=")
+        library.environ[os.fsdecode(name)] = os.fsdecode(value)
+    time.tzset()
+    # As the interpreter does at its start.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, on_alarm)
+    for directory in missing:
+        if library.path.isdir(directory):
+            __import__("site").addsitedir(directory)
+    make_ready()
+    try:
+        serve()
+    finally:
+        _exit(0)
+
+
+def be_zygote():
+    """Hands this process over to the module of the zygote, which comes back in each worker."""
+    if "t" in sys.abiflags:
+        raise ImportError("the module is made for an interpreter with a global lock")
+    site = sys.modules.get("site")
+    missing = [one for one in site.getsitepackages() if one not in sys.path] if site else []
+    rehearse()
+    load = __import__("_imp").create_dynamic
+    load(SimpleNamespace(name="e2bridge_zygote", origin=ZYGOTE)).serve(lambda environment: finish_forked(environment, missing))
+
+
+# Where the module is, for a process that is to become a zygote.
+ZYGOTE = "/etc/e2bridge/zygote.so"
+
+
+def main():
+    """Makes ready and serves."""
+    if sys.argv[1:] == ["zygote"]:
+        be_zygote()
+        return
+    rehearse()
     try:
         serve()
     finally:

@@ -439,6 +439,7 @@ fn enter(root: &Path) -> io::Result<()> {
         control,
         embedded_javascript: engine,
         inherit_engine: |_| true,
+        python: None,
         zero,
         badness,
         watched_memory,

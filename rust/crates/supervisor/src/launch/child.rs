@@ -54,8 +54,9 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
     drop(status);
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
-        embedded_javascript: e2bridge_worker::serve_javascript,
-        inherit_engine: e2bridge_worker::inherit,
+        embedded_javascript: ENGINE.0,
+        inherit_engine: ENGINE.1,
+        python: prepared.python,
         zero,
         badness: Some(badness),
         watched_memory: weaken::keeps(Defence::Memory).then_some(match order.per_process {
@@ -65,6 +66,13 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
         confinement: None,
     })
 }
+
+/// The embedded engine and the way to leave it out of forks.
+#[cfg(not(feature = "python-module"))]
+const ENGINE: (fn(OwnedFd) -> !, fn(bool) -> bool) = (e2bridge_worker::serve_javascript, e2bridge_worker::inherit);
+/// The engine is no part of CPython's module, nor JavaScript of its template.
+#[cfg(feature = "python-module")]
+const ENGINE: (fn(OwnedFd) -> !, fn(bool) -> bool) = (|_| sys::exit(1), |_| true);
 
 /// What a confined clone has in hand for its init.
 struct Confined {

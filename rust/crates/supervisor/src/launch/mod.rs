@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use e2bridge_init::WarmPython;
 use rustix::fs::{Mode, OFlags};
 
 use crate::message::{At, Step};
@@ -20,6 +21,8 @@ pub(crate) struct Prepared {
     places: Vec<PreparedPlace>,
     carried: Vec<PreparedCarried>,
     devices: Vec<PathBuf>,
+    /// What this process holds warm.
+    python: Option<WarmPython>,
 }
 
 struct PreparedPlace {
@@ -42,7 +45,7 @@ impl Prepared {
     ///
     /// # Errors
     /// A path of the view that the kernel cannot have.
-    pub(crate) fn new(view: &View) -> Result<Self, Step> {
+    pub(crate) fn new(view: &View, python: Option<WarmPython>) -> Result<Self, Step> {
         let mut places = Vec::new();
         for place in PLACES {
             places.push(PreparedPlace {
@@ -67,7 +70,7 @@ impl Prepared {
                 directory: item.directory,
             });
         }
-        Ok(Self { places, carried, devices: root::device_paths().collect() })
+        Ok(Self { places, carried, devices: root::device_paths().collect(), python })
     }
 }
 

@@ -181,6 +181,7 @@ fn init(
         control,
         embedded_javascript: e2bridge_worker::serve_javascript,
         inherit_engine: e2bridge_worker::inherit,
+        python: None,
         zero,
         badness: Some(badness),
         watched_memory: order.per_process.map(|bounds| Watched::Processes(bounds.memory)),

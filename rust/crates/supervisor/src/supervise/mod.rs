@@ -48,8 +48,8 @@ const REMOVAL_INTERVAL: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 /// The event loop itself cannot work.
-pub(crate) fn run(library: OwnedFd) -> io::Result<()> {
-    let mut supervisor = Supervisor::new(library)?;
+pub(crate) fn run(library: OwnedFd, python_module: &'static [u8]) -> io::Result<()> {
+    let mut supervisor = Supervisor::new(library, python_module)?;
     let result = supervisor.serve();
     supervisor.end_everything();
     result
@@ -134,11 +134,13 @@ struct Supervisor {
     timed: BTreeSet<u64>,
     /// Sandboxes that ended because their memory was full.
     ended_of_memory: BTreeSet<u64>,
+    /// The file by which CPython becomes a zygote; empty where there is none.
+    python_module: &'static [u8],
     checks: Checks,
 }
 
 impl Supervisor {
-    fn new(library: OwnedFd) -> io::Result<Self> {
+    fn new(library: OwnedFd, python_module: &'static [u8]) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut poller = Poller { epoll, sources: HashMap::new(), next: 0 };
         poller.add(&library, Source::Library)?;
@@ -154,6 +156,7 @@ impl Supervisor {
             sandboxes: BTreeMap::new(),
             timed: BTreeSet::new(),
             ended_of_memory: BTreeSet::new(),
+            python_module,
             checks: Checks::default(),
         })
     }

@@ -330,7 +330,8 @@ impl Supervisor {
             posture: client.posture(sandbox.tier, landlock_abi),
             root: sandbox.directory.as_ref().and_then(|path| path.to_str()).map(str::to_owned),
             cgroups: sandbox.groups.as_ref().map(|groups| groups.reported.clone()).unwrap_or_default(),
-            interpreter: zygote.and_then(|zygote| zygote.interpreter()),
+            interpreter: zygote.and_then(super::Zygote::interpreter),
+            forks_python: zygote.is_some_and(super::Zygote::forks),
         };
         match sandbox.asker.take() {
             Some(Asker::Library(reply)) => {

@@ -43,6 +43,8 @@ pub(super) struct TemplateState {
     zygote: Option<u64>,
     /// The same in the tier without namespaces.
     process_zygote: Option<u64>,
+    /// Its interpreter could not be a zygote, and is not tried again.
+    never_forks: bool,
 }
 
 impl TemplateState {
@@ -71,6 +73,8 @@ impl TemplateState {
 pub(super) struct Zygote {
     template: Template,
     tier: Tier,
+    /// It is the interpreter.
+    forks: bool,
     socket: (OwnedFd, Token),
     pidfd: (OwnedFd, Token),
     ready: bool,
@@ -130,6 +134,11 @@ impl Zygote {
 
     pub(super) fn interpreter(&self) -> Option<String> {
         self.interpreter.clone()
+    }
+
+    /// Whether it is the interpreter, so that its sandboxes fork workers.
+    pub(super) fn forks(&self) -> bool {
+        self.forks
     }
 }
 
@@ -238,18 +247,24 @@ impl Supervisor {
         let identity = client.identity;
         let per_process_memory = client.layout.mechanism(Controller::Memory) == Mechanism::Fallback;
         let compiled = interpreter.and_then(|interpreter| interpreter.worker.as_deref());
-        let workers = [
+        let may_fork = !self.templates.entry(template).or_default().never_forks;
+        let module = Some(self.python_module).filter(|module| !module.is_empty());
+        let module = module.filter(|_| may_fork && template == Template::Python && tier == Tier::Full);
+        let mut workers = vec![
             // CPython takes a program that begins as its own bytecode does for that, whatever its name.
             ("python.py", compiled.unwrap_or(e2bridge_worker::PYTHON_WORKER.as_bytes())),
             ("node.js", e2bridge_worker::NODE_WORKER.as_bytes()),
             ("shell.sh", e2bridge_worker::SHELL_WORKER.as_bytes()),
         ];
+        workers.extend(module.map(|module| (zygote::python::MODULE, module)));
         let host = zygote::root::read_host().map_err(|step| explain(&step))?;
         let view = View::new(&host, interpreter, &workers);
+        // A carried interpreter is not at its place before a sandbox's writable places are there.
+        let forks = module.is_some() && view.carried.is_empty();
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         let (near, far) =
             socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
-        let zygote = zygote::Zygote { template, tier, identity, view, per_process_memory };
+        let zygote = zygote::Zygote { template, tier, identity, view, forks, per_process_memory };
         let (pidfd, pid) = match sys::clone_process(zygote::namespaces(tier)) {
             Ok(Cloned::Child) => zygote.run(far.as_raw_fd()),
             Ok(Cloned::Parent(pidfd, pid)) => (pidfd, pid),
@@ -273,6 +288,7 @@ impl Supervisor {
         let zygote = |socket, end| Zygote {
             template,
             tier,
+            forks,
             socket: (near, socket),
             pidfd: (pidfd, end),
             ready: false,
@@ -399,13 +415,19 @@ impl Supervisor {
         zygote.kill();
         self.poller.remove(&zygote.socket.0, zygote.socket.1);
         let waiting = std::mem::take(&mut zygote.queue);
-        let state = self.templates.entry(zygote.template).or_default();
+        let template = zygote.template;
+        let instead = zygote.forks && !zygote.ready;
+        let state = self.templates.entry(template).or_default();
         let current = state.zygote(zygote.tier);
         if *current == Some(number) {
             *current = None;
         }
+        state.never_forks |= instead;
         for sandbox in waiting {
-            self.fail_sandbox(sandbox, failure.clone());
+            match instead {
+                true => self.enqueue(template, sandbox),
+                false => self.fail_sandbox(sandbox, failure.clone()),
+            }
         }
         self.remember_failure(number, failure);
     }

@@ -1,6 +1,7 @@
 //! A template's zygote: process 1 of namespaces of its own, with the finished root, seccomp and limits that its clones inherit,
-//! and the capabilities over its own id range that cloning needs. It runs no code but this program's.
+//! and the capabilities over its own id range that cloning needs. It runs no code but this program's, and CPython's where it is that.
 
+pub(crate) mod python;
 pub(crate) mod root;
 pub(crate) mod seccomp;
 
@@ -8,6 +9,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 
+use e2bridge_init::WarmPython;
 use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::Template;
@@ -21,6 +23,9 @@ use crate::launch::parent::Clone;
 use crate::message::{At, Order, Step, ZygoteReply, ZygoteRequest};
 use crate::plan::{INHERITED_LIMITS, Identity, Tier, View, WATCHES, WATCHES_SHARE};
 use crate::{process_tier, sys};
+
+/// Name of a zygote's process.
+const NAME: &std::ffi::CStr = c"e2b-zygote";
 
 /// Namespaces of a zygote.
 pub(crate) fn namespaces(tier: Tier) -> u32 {
@@ -37,6 +42,7 @@ pub(crate) fn namespaces(tier: Tier) -> u32 {
 /// What a zygote is started with.
 pub(crate) struct Zygote {
     /// Which one.
+    #[cfg_attr(feature = "python-module", expect(dead_code, reason = "there is but one"))]
     pub(crate) template: Template,
     /// What its clones become.
     pub(crate) tier: Tier,
@@ -44,9 +50,20 @@ pub(crate) struct Zygote {
     pub(crate) identity: Identity,
     /// Its root.
     pub(crate) view: View,
+    /// It becomes the interpreter, so that workers are forks of it: see [`python`].
+    pub(crate) forks: bool,
     /// No cgroup bounds memory: each process is bounded by itself.
     pub(crate) per_process_memory: bool,
 }
+
+/// What a zygote keeps for its clones: a network namespace, its loopback, and the way back; other ids than its own, in the id maps of
+/// clones or to take them, where it has some.
+const CAPABILITIES_FOR_CLONING: CapabilitySet = CapabilitySet::from_bits_retain(
+    CapabilitySet::SYS_ADMIN.bits()
+        | CapabilitySet::NET_ADMIN.bits()
+        | CapabilitySet::SETUID.bits()
+        | CapabilitySet::SETGID.bits(),
+);
 
 impl Zygote {
     /// Runs it in a fresh clone with its [`namespaces`]; `socket` leads to the supervisor. Ends when that closes.
@@ -67,7 +84,29 @@ impl Zygote {
     }
 
     fn serve(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
-        let (prepared, networks) = self.prepare(socket)?;
+        self.prepare(socket)?;
+        match (&self.view.interpreter, self.forks) {
+            (Some(interpreter), true) => Err(python::become_interpreter(self, interpreter, socket)),
+            _ => {
+                sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
+                self.clone_sandboxes(socket, None)
+            }
+        }
+    }
+
+    /// The part that follows on [`python::become_interpreter`].
+    #[cfg(feature = "python-module")]
+    fn serve_in_interpreter(&self, socket: BorrowedFd<'_>, python: WarmPython) -> Result<(), Step> {
+        rustix::thread::set_name(NAME).at("set name")?;
+        self.follow_supervisor()?;
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at("set dumpable")?;
+        self.clone_sandboxes(socket, Some(python))
+    }
+
+    fn clone_sandboxes(&self, socket: BorrowedFd<'_>, python: Option<WarmPython>) -> Result<(), Step> {
+        let prepared = launch::Prepared::new(&self.view, python)?;
+        let networks = Networks::new(self.per_process_memory)?;
+        self.finish(socket)?;
         let networks = RefCell::new(networks);
         // With nothing to do, the next network is made. When that fails, the next clone says so.
         let idle = || {
@@ -98,7 +137,7 @@ impl Zygote {
 
     /// Waits for the supervisor's word, and sets what clones inherit.
     fn begin(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
-        rustix::thread::set_name(c"e2b-zygote").at("set name")?;
+        rustix::thread::set_name(NAME).at("set name")?;
         self.follow_supervisor()?;
         match socket::recv(socket).at("receive")? {
             Some((ZygoteRequest::Begin, _)) => {}
@@ -117,6 +156,7 @@ impl Zygote {
 
     /// The last steps: what runs is warm, seccomp is in force, the supervisor knows.
     fn finish(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+        #[cfg(not(feature = "python-module"))]
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
@@ -133,7 +173,7 @@ impl Zygote {
         socket::send(socket, &ZygoteReply::Ready, &[]).at("send")
     }
 
-    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<(launch::Prepared, Networks), Step> {
+    fn prepare(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         self.begin(socket)?;
         let trees = root::Trees::copy(&self.view)?;
         let id = self.identity.zygote_id();
@@ -156,24 +196,15 @@ impl Zygote {
                     .about("find interpreter", path.display())?;
             }
         }
-        bound_watches()?;
-        let prepared = launch::Prepared::new(&self.view)?;
-        let networks = Networks::new(self.per_process_memory)?;
-        self.finish(socket)?;
-        Ok((prepared, networks))
+        bound_watches()
     }
 
     /// Gives up all capabilities over its namespaces but those that a clone takes. (The clone has all of them over its own.)
     fn keep_what_cloning_needs(&self) -> Result<(), Step> {
-        let mut kept = CapabilitySet::empty();
+        let ids = CapabilitySet::SETUID | CapabilitySet::SETGID;
+        let mut kept = if self.identity.dedicated() { ids } else { CapabilitySet::empty() };
         if self.tier == Tier::Full {
-            // A network namespace, its loopback, and the way back.
-            kept |= CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
-            sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
-        }
-        if self.identity.dedicated() {
-            // Other ids than its own: in the id maps of clones, or to take them.
-            kept |= CapabilitySet::SETUID | CapabilitySet::SETGID;
+            kept |= CAPABILITIES_FOR_CLONING - ids;
         }
         sys::keep_capabilities(kept).at("drop capabilities")
     }

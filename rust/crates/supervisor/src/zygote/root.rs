@@ -149,6 +149,15 @@ fn make(path: &Path, entry: &Entry) -> std::io::Result<()> {
     }
 }
 
+/// Covers the host's `/usr/local`, which no sandbox sees: what starts in the root itself is not to find it either.
+///
+/// # Errors
+/// As `mount(2)`.
+pub(super) fn hide_local() -> Result<(), Step> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    mount("e2bridge", "/usr/local", "tmpfs", flags, c"size=4k,nr_inodes=2,mode=0755").about("hide", "/usr/local")
+}
+
 /// Checks that nothing is mounted but what the view names: the old root is gone.
 fn check(view: &View) -> Result<(), Step> {
     let table = fs::read_to_string("/proc/self/mountinfo").at("read mountinfo")?;

@@ -1,0 +1,219 @@
+//! The zygote of the template `python` where that can be: the interpreter itself, which [`become_interpreter`] executes in the finished
+//! root. It loads and rehearses its worker program, then the extension module, of which this file is the entry: from there on it
+//! clones as any other zygote, and what it clones becomes an init that holds the interpreter warm.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use serde::{Deserialize, Serialize};
+
+use super::{CAPABILITIES_FOR_CLONING, Zygote, root};
+use crate::message::{At, Step};
+use crate::plan::Identity;
+use crate::sys;
+
+/// Path of the module in the root, relative.
+pub(crate) const MODULE: &str = "zygote.so";
+/// The worker program's argument that makes a zygote of it.
+const ARGUMENT: &str = "zygote";
+/// What a start of the interpreter depends on, as sandboxes have it by default.
+const LANG: (&str, &str) = ("LANG", "C.UTF-8");
+
+/// What the interpreter's part has to know of the zygote that it is.
+#[derive(Serialize, Deserialize)]
+struct Handover {
+    identity: Identity,
+    per_process_memory: bool,
+}
+
+/// Executes the interpreter, with descriptor 3 for the supervisor and 4 for the [`Handover`]. Returns only when that fails.
+pub(super) fn become_interpreter(zygote: &Zygote, interpreter: &Path, socket: BorrowedFd<'_>) -> Step {
+    let execute = || -> Result<Step, Step> {
+        root::hide_local()?;
+        let handover = Handover { identity: zygote.identity, per_process_memory: zygote.per_process_memory };
+        let handover = serde_json::to_vec(&handover).map_err(|error| Step::refused("hand over", error))?;
+        let file = rustix::fs::memfd_create("e2b-handover", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)
+            .at("hand over")?;
+        std::io::Write::write_all(&mut std::fs::File::from(file.try_clone().at("hand over")?), &handover)
+            .at("hand over")?;
+        let all = SealFlags::GROW | SealFlags::SHRINK | SealFlags::WRITE | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&file, all).at("hand over")?;
+        sys::keep_capabilities_over_exec(CAPABILITIES_FOR_CLONING).at("keep capabilities")?;
+        sys::place([(socket, 3), (file.as_fd(), 4)]).at("place descriptors")?;
+        let error = Command::new(interpreter)
+            .args(["-I", "-B", "-u", "/etc/e2bridge/python.py", ARGUMENT])
+            .env_clear()
+            .envs([LANG])
+            .exec();
+        Ok(Step {
+            stage: "execute interpreter".to_owned(),
+            detail: interpreter.display().to_string(),
+            errno: error.raw_os_error().unwrap_or(0),
+        })
+    };
+    execute().unwrap_or_else(|step| step)
+}
+
+/// Goes on as the zygote, in the interpreter.
+///
+/// # Errors
+/// Is told the supervisor, too.
+#[cfg(feature = "python-module")]
+fn go_on(socket: BorrowedFd<'_>, handover: std::os::fd::OwnedFd) -> Result<(), Step> {
+    use e2bridge_protocol::supervisor::Template;
+
+    use crate::plan::{Tier, View};
+
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::from(handover);
+    std::io::Seek::rewind(&mut file).and_then(|()| std::io::Read::read_to_end(&mut file, &mut bytes)).at("take over")?;
+    drop(file);
+    let Handover { identity, per_process_memory } =
+        serde_json::from_slice(&bytes).map_err(|error| Step::refused("take over", error))?;
+    let threads = std::fs::read_dir("/proc/self/task").at("count threads")?.count();
+    if threads != 1 {
+        // A fork would be without the others, and they could hold locks.
+        return Err(Step::refused("count threads", threads));
+    }
+    let template = Template::Python;
+    let zygote = Zygote { template, tier: Tier::Full, identity, view: View::default(), forks: true, per_process_memory };
+    zygote.serve_in_interpreter(socket, module::warm().at("keep name")?)
+}
+
+#[cfg(feature = "python-module")]
+mod module {
+    //! The module as CPython sees it: one function, `serve(resume)`. Only what every CPython since 3.8 has in its stable ABI is used, so
+    //! that one build fits all; names and layouts: <https://docs.python.org/3/c-api/stable.html>.
+
+    use std::ffi::{c_char, c_int, c_void};
+    use std::panic::AssertUnwindSafe;
+    use std::ptr;
+    use std::sync::atomic::{AtomicPtr, Ordering};
+
+    use e2bridge_init::WarmPython;
+    use e2bridge_protocol::socket;
+
+    use crate::message::ZygoteReply;
+    use crate::sys;
+
+    type Object = *mut c_void;
+
+    #[repr(C)]
+    struct Method {
+        name: *const c_char,
+        function: Option<unsafe extern "C" fn(Object, Object) -> Object>,
+        flags: c_int,
+        doc: *const c_char,
+    }
+
+    /// `PyModuleDef`, its head as `PyModuleDef_HEAD_INIT` makes it.
+    #[repr(C)]
+    struct Definition {
+        references: isize,
+        kind: Object,
+        init: *const c_void,
+        index: isize,
+        copy: Object,
+        name: *const c_char,
+        doc: *const c_char,
+        size: isize,
+        methods: *mut Method,
+        slots: *mut c_void,
+        traverse: *const c_void,
+        clear: *const c_void,
+        free: *const c_void,
+    }
+
+    unsafe extern "C" {
+        fn PyModuleDef_Init(definition: *mut Definition) -> Object;
+        fn PyOS_BeforeFork();
+        fn PyOS_AfterFork_Child();
+        fn PyBytes_FromStringAndSize(bytes: *const c_char, length: isize) -> Object;
+        fn PyObject_CallFunctionObjArgs(callable: Object, ...) -> Object;
+    }
+
+    /// One argument.
+    const METH_O: c_int = 0x0008;
+
+    static mut METHODS: [Method; 2] = [
+        Method { name: c"serve".as_ptr(), function: Some(serve), flags: METH_O, doc: ptr::null() },
+        Method { name: ptr::null(), function: None, flags: 0, doc: ptr::null() },
+    ];
+
+    static mut DEFINITION: Definition = Definition {
+        references: 1,
+        kind: ptr::null_mut(),
+        init: ptr::null(),
+        index: 0,
+        copy: ptr::null_mut(),
+        name: c"e2bridge_zygote".as_ptr(),
+        doc: ptr::null(),
+        size: 0,
+        methods: (&raw mut METHODS).cast(),
+        slots: ptr::null_mut(),
+        traverse: ptr::null(),
+        clear: ptr::null(),
+        free: ptr::null(),
+    };
+
+    /// What `serve` was given.
+    static RESUME: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+    /// Entry of the module.
+    ///
+    /// # Safety
+    /// To be called by CPython as it loads the module, with the lock of the interpreter held.
+    #[unsafe(no_mangle)]
+    #[expect(unreachable_pub, reason = "it is what the module exports")]
+    pub unsafe extern "C" fn PyInit_e2bridge_zygote() -> Object {
+        // SAFETY: the definition lives as long as the process, and only the interpreter changes it, under its lock.
+        unsafe { PyModuleDef_Init(&raw mut DEFINITION) }
+    }
+
+    /// `serve(resume)`: goes on as a zygote until the supervisor ends; never returns. In each worker that is forked of a clone,
+    /// `resume(environment)` is called, with `NAME=value` and a zero byte after each, and must not return.
+    unsafe extern "C" fn serve(_module: Object, resume: Object) -> Object {
+        RESUME.store(resume, Ordering::Relaxed);
+        std::panic::set_hook(Box::new(|_| {}));
+        let served = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let [socket, handover] = sys::take_over([3, 4]);
+            if let Err(step) = super::go_on(std::os::fd::AsFd::as_fd(&socket), handover) {
+                // Nobody is left to be told when this fails.
+                let _ = socket::send(&socket, &ZygoteReply::Failed(step), &[]);
+            }
+        }));
+        sys::exit(i32::from(served.is_err()))
+    }
+
+    /// The interpreter that has loaded this module. To be called before this process gets another name.
+    pub(super) fn warm() -> rustix::io::Result<WarmPython> {
+        let name = Box::leak(rustix::thread::name()?.into_boxed_c_str());
+        Ok(WarmPython { name, before_fork, serve: work })
+    }
+
+    fn before_fork() {
+        // SAFETY: called below `serve`, by a copy of the thread that holds the interpreter's lock, the only one there is.
+        unsafe { PyOS_BeforeFork() }
+    }
+
+    fn work(environment: &[String]) -> ! {
+        let mut bytes = Vec::new();
+        for variable in environment {
+            bytes.extend_from_slice(variable.as_bytes());
+            bytes.push(0);
+        }
+        // SAFETY: as above, after the fork. The callable is an argument of `serve`, which has not returned; the bytes are as many as said
+        // (a length of a `Vec` fits), and a failure to copy them is not passed on as an object.
+        unsafe {
+            PyOS_AfterFork_Child();
+            let environment = PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed());
+            if !environment.is_null() {
+                PyObject_CallFunctionObjArgs(RESUME.load(Ordering::Relaxed), environment, ptr::null_mut::<c_void>());
+            }
+        }
+        sys::exit(1)
+    }
+}
