@@ -127,6 +127,8 @@ class State:
     later = {}
     # Something was imported that stays.
     grown = False
+    # False in a fork that has yet to get a copy of each page of memory that it writes to, which costs a fault.
+    copied = True
 
 
 def on_alarm(_signal, _frame):
@@ -820,6 +822,10 @@ def serve():
         if body is None:
             return
         request = _scan(body.decode("utf-8"), 0)[0]
+        if not request["code"] and not State.copied:
+            # Asked whether it is there, it has the time to be there as a whole.
+            State.copied = True
+            warm_up(WARM_UP)
         reply, spent = run(request)
         # By these two the encoder asks nothing that code could have registered.
         data = reply.encode("utf-8", "ignore")
@@ -852,9 +858,9 @@ print(f"{total:.4f} {Pair(1, 'two').other!r:>8}", sorted({"b": 1, "a": 2}.items(
 )
 
 
-def warm_up():
+def warm_up(codes):
     """A first run pays for what is set up lazily: imports, caches, pages of memory. These are first, and nobody sees them."""
-    for code in WARM_UP + WARM_UP:
+    for code in codes:
         os.dup2(Base.null, 1, True)
         os.dup2(Base.null, 2, True)
         run({"code": code, "stateless": True, "timeout_ms": 1000, "run": 0})
@@ -880,7 +886,7 @@ def rehearse():
     builtins.display = display
     make_ready()
     gc.freeze()
-    warm_up()
+    warm_up(WARM_UP + WARM_UP)
     gc.collect()
     gc.freeze()
 
@@ -902,6 +908,7 @@ def finish_forked(environment, missing):
         if library.path.isdir(directory):
             __import__("site").addsitedir(directory)
     make_ready()
+    State.copied = False
     try:
         serve()
     finally:
@@ -915,6 +922,9 @@ def be_zygote():
     site = sys.modules.get("site")
     missing = [one for one in site.getsitepackages() if one not in sys.path] if site else []
     rehearse()
+    # Once for all workers, and not by each of them.
+    tracebacks()
+    gc.freeze()
     load = __import__("_imp").create_dynamic
     load(SimpleNamespace(name="e2bridge_zygote", origin=ZYGOTE)).serve(lambda environment: finish_forked(environment, missing))
 

@@ -54,8 +54,8 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
     drop(status);
     e2bridge_init::run(e2bridge_init::InitOptions {
         control,
-        embedded_javascript: ENGINE.0,
-        inherit_engine: ENGINE.1,
+        embedded_javascript: e2bridge_worker::serve_javascript,
+        inherit_engine: e2bridge_worker::inherit,
         python: prepared.python,
         zero,
         badness: Some(badness),
@@ -66,13 +66,6 @@ pub(super) fn run(prepared: &Prepared, order: &Order, status: RawFd, control: Ra
         confinement: None,
     })
 }
-
-/// The embedded engine and the way to leave it out of forks.
-#[cfg(not(feature = "python-module"))]
-const ENGINE: (fn(OwnedFd) -> !, fn(bool) -> bool) = (e2bridge_worker::serve_javascript, e2bridge_worker::inherit);
-/// The engine is no part of CPython's module, nor JavaScript of its template.
-#[cfg(feature = "python-module")]
-const ENGINE: (fn(OwnedFd) -> !, fn(bool) -> bool) = (|_| sys::exit(1), |_| true);
 
 /// What a confined clone has in hand for its init.
 struct Confined {

@@ -42,7 +42,6 @@ pub(crate) fn namespaces(tier: Tier) -> u32 {
 /// What a zygote is started with.
 pub(crate) struct Zygote {
     /// Which one.
-    #[cfg_attr(feature = "python-module", expect(dead_code, reason = "there is but one"))]
     pub(crate) template: Template,
     /// What its clones become.
     pub(crate) tier: Tier,
@@ -156,7 +155,6 @@ impl Zygote {
 
     /// The last steps: what runs is warm, seccomp is in force, the supervisor knows.
     fn finish(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
-        #[cfg(not(feature = "python-module"))]
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
