@@ -32,13 +32,18 @@ pub enum Watched {
 /// The watch.
 pub(crate) struct MemoryWatch {
     watched: Watched,
+    /// What forks of this process share with it and with the zygote: an interpreter, where that is held warm.
+    inherited: u64,
     /// When to look again.
     pub(crate) next: Instant,
 }
 
 impl MemoryWatch {
-    pub(crate) fn new(watched: Watched) -> Self {
-        Self { watched, next: Instant::now() }
+    /// To be called before this process has started anything.
+    pub(crate) fn new(watched: Watched, processes: &Processes) -> Self {
+        let own = i32::try_from(std::process::id()).ok();
+        let inherited = own.and_then(|own| processes.anonymous_bytes(own)).unwrap_or(0);
+        Self { watched, inherited, next: Instant::now() }
     }
 
     /// The first execution starts: the next look comes no sooner than if one had just been made.
@@ -75,7 +80,9 @@ impl MemoryWatch {
         let mut uses = usage(&snapshot, |pid| processes.anonymous_bytes(pid));
         if total(&uses, files) > limit {
             uses = usage(&snapshot, |pid| {
-                processes.proportional_bytes(pid).or_else(|| processes.anonymous_bytes(pid))
+                // Who is closed to the look is a fork of this process that executes nothing.
+                let unshared = || Some(processes.anonymous_bytes(pid)?.saturating_sub(self.inherited));
+                processes.proportional_bytes(pid).or_else(unshared)
             });
         }
         let total = total(&uses, files);

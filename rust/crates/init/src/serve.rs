@@ -258,6 +258,7 @@ impl Server {
             std::mem::forget(null);
         }
         let processes = Processes::open()?;
+        let memory = options.watched_memory.map(|watched| MemoryWatch::new(watched, &processes));
         // Nobody else is there yet.
         let seen = processes.nothing();
         Ok(Self {
@@ -267,7 +268,7 @@ impl Server {
             slots: Slots::new(MAX_EXECUTIONS, options.zero.as_fd())?,
             interpreters,
             badness: options.badness,
-            memory: options.watched_memory.map(MemoryWatch::new),
+            memory,
             // For the life of the process: children take it along.
             confinement: options.confinement.map(|confinement| &*Box::leak(Box::new(confinement))),
             executions: Vec::new(),

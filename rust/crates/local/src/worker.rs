@@ -79,7 +79,9 @@ impl Interpreter {
         let program = |name: &str| sandbox.place(&format!("{PROGRAMS}/{name}"));
         let argv = match self {
             Interpreter::EmbeddedJavaScript => return Program::EmbeddedJavaScript,
-            Interpreter::Python if sandbox.forks_python && !changes_start(sandbox) => return Program::WarmPython,
+            Interpreter::Python if sandbox.forks_python && !changes_start(sandbox) => {
+                return Program::WarmPython;
+            }
             Interpreter::Node => vec![interpreter(), heap_option(sandbox), program("node.js")],
             Interpreter::Python => {
                 vec![interpreter(), "-I".to_owned(), "-B".to_owned(), "-u".to_owned(), program("python.py")]
@@ -100,7 +102,8 @@ impl Interpreter {
 
 /// Whether variables of the sandbox are among those that CPython, and the libraries below it, look at only when they start.
 fn changes_start(sandbox: &Sandbox) -> bool {
-    const PREFIXES: [&str; 6] = ["LANG", "LC_", "LD_", "GLIBC_TUNABLES", "MALLOC_", "OPENSSL_"];
+    const PREFIXES: [&str; 7] =
+        ["LANG", "LC_", "LD_", "GLIBC_TUNABLES", "MALLOC_", "OPENSSL_", "SETUPTOOLS_"];
     let given = sandbox.assignment().map_or(&[][..], |assignment| &assignment.env);
     given.iter().any(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }

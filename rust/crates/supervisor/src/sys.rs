@@ -142,7 +142,7 @@ pub(crate) fn keep_capabilities_over_exec(kept: CapabilitySet) -> io::Result<()>
 }
 
 /// Gives every signal its default disposition and unblocks all.
-fn reset_signals() {
+pub(crate) fn reset_signals() {
     // Handler (SIG_DFL), flags, restorer, mask, as the kernel has them; the C library refuses the two signals that it uses itself.
     let action = [0_u64; 4];
     let mask = 0_u64;
@@ -223,33 +223,23 @@ pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> ([OwnedFd; N], io::R
     (fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }), closed)
 }
 
-/// Gives descriptors the numbers under which the program that is executed next finds them.
+/// Gives descriptors the numbers under which the program that is executed next finds them; and copies that are closed in it.
 ///
 /// # Errors
 /// As `dup(2)`.
-pub(crate) fn place<const N: usize>(fds: [(BorrowedFd<'_>, RawFd); N]) -> io::Result<()> {
+pub(crate) fn place<const N: usize>(fds: [(BorrowedFd<'_>, RawFd); N]) -> io::Result<[OwnedFd; N]> {
     const OUT_OF_THE_WAY: RawFd = 64;
     let mut copies = Vec::with_capacity(N);
-    for (fd, number) in fds {
-        copies.push((rustix::io::fcntl_dupfd_cloexec(fd, OUT_OF_THE_WAY)?, number));
+    for (fd, _) in fds {
+        copies.push(rustix::io::fcntl_dupfd_cloexec(fd, OUT_OF_THE_WAY)?);
     }
-    for (copy, number) in copies {
+    for (copy, (_, number)) in copies.iter().zip(fds) {
         // SAFETY: what had that number is replaced; this process executes another program, or ends.
         if unsafe { libc::dup2(copy.as_raw_fd(), number) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }
-    Ok(())
-}
-
-/// Takes over what [`place`] has placed. To be called once.
-#[cfg(feature = "python-module")]
-pub(crate) fn take_over<const N: usize>(fds: [RawFd; N]) -> [OwnedFd; N] {
-    // SAFETY: nothing else in this process owns them; they are closed in what it executes.
-    fds.map(|fd| unsafe {
-        libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
-        OwnedFd::from_raw_fd(fd)
-    })
+    copies.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {

@@ -822,10 +822,11 @@ def serve():
         if body is None:
             return
         request = _scan(body.decode("utf-8"), 0)[0]
-        if not request["code"] and not State.copied:
-            # Asked whether it is there, it has the time to be there as a whole.
+        if not State.copied:
             State.copied = True
-            warm_up(WARM_UP)
+            if request["stateless"] and not request["code"]:
+                # Asked first whether it is there, it has the time to be there as a whole.
+                warm_up(WARM_UP)
         reply, spent = run(request)
         # By these two the encoder asks nothing that code could have registered.
         data = reply.encode("utf-8", "ignore")
@@ -891,22 +892,24 @@ def rehearse():
     gc.freeze()
 
 
-def finish_forked(environment, missing):
-    """Serves in a fork of a rehearsed process, which had another environment, directory, signals and descriptors."""
+def finish_forked(environment, added, missing):
+    """Serves in a fork of a rehearsed process, which had another environment, directory, signals and descriptors. `added` is what the
+    interpreter's own library had added to that environment, `missing` the directories of modules that were not there."""
     State.pid = _getpid()
+    variables = dict(variable.split(b"=", 1) for variable in environment.split(b"\0")[:-1])
+    if any(map(library.path.isdir, missing)):
+        # Only a start does all that the library makes of them.
+        os.execve(sys.executable, [sys.executable, "-I", "-B", "-u", OWN], variables)
     del sys.path[0]
     library.environ.clear()
-    for variable in environment.split(b"\0")[:-1]:
-        name, _, value = variable.partition(b"=")
+    library.environ.update(added)
+    for name, value in variables.items():
         library.environ[os.fsdecode(name)] = os.fsdecode(value)
     time.tzset()
     # As the interpreter does at its start.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, on_alarm)
-    for directory in missing:
-        if library.path.isdir(directory):
-            __import__("site").addsitedir(directory)
     make_ready()
     State.copied = False
     try:
@@ -921,12 +924,14 @@ def be_zygote():
         raise ImportError("the module is made for an interpreter with a global lock")
     site = sys.modules.get("site")
     missing = [one for one in site.getsitepackages() if one not in sys.path] if site else []
+    added = {name: value for name, value in os.environ.items() if name not in ("HOME", "LANG")}
     rehearse()
     # Once for all workers, and not by each of them.
     tracebacks()
+    State.grown = False
     gc.freeze()
     load = __import__("_imp").create_dynamic
-    load(SimpleNamespace(name="e2bridge_zygote", origin=ZYGOTE)).serve(lambda environment: finish_forked(environment, missing))
+    load(SimpleNamespace(name="e2bridge_zygote", origin=ZYGOTE)).serve(lambda environment: finish_forked(environment, added, missing))
 
 
 # Where the module is, for a process that is to become a zygote.

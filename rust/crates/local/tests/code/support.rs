@@ -1,10 +1,10 @@
 //! An engine with a sandbox, and short ways to run something in it.
 
 use e2bridge_core::document::{AgentResult, CodeResult, SandboxState};
-use e2bridge_core::request::{CreateSandbox, RunAgent, RunCode, WriteFile};
+use e2bridge_core::request::{CreateSandbox, DeployTemplate, RunAgent, RunCode, WriteFile};
 use e2bridge_core::{Backend, CancelToken, Result};
 use e2bridge_local::{Config, LocalBackend};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A sandbox of its own engine.
 pub(crate) struct Host {
@@ -38,6 +38,14 @@ impl Host {
                 None
             }
         }
+    }
+
+    /// The same engine, and a sandbox with variables.
+    pub(crate) fn with_variables(self, template: &str, variables: Value) -> Host {
+        let Value::Object(configuration) = json!({"env": variables}) else { unreachable!() };
+        let request = DeployTemplate::new(template, "code", configuration).expect("a configuration");
+        let deployed = self.backend.deploy_template(&request, &CancelToken::new()).expect("a deployment");
+        Host { sandbox: deployed.sandbox_ids[0].clone(), ..self }
     }
 
     pub(crate) fn try_run(

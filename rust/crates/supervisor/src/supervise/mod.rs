@@ -305,6 +305,13 @@ impl Supervisor {
             .collect();
         late.into_iter().for_each(|template| self.template_is_late(template));
         self.zygotes.values_mut().for_each(|zygote| zygote.keep_time(now));
+        let late: Vec<_> = self
+            .zygotes
+            .iter()
+            .filter(|(_, zygote)| zygote.is_late(now))
+            .map(|(&number, _)| number)
+            .collect();
+        late.into_iter().for_each(|number| self.zygote_is_late(number));
     }
 
     /// Ends every zygote and with it every sandbox, removes the cgroups and the record.

@@ -114,6 +114,11 @@ impl Sandbox {
         self.first_process()
     }
 
+    /// Whether that zygote made it, and its processes may be there.
+    pub(super) fn lives_in(&self, zygote: u64) -> bool {
+        self.zygote == Some(zygote) && !matches!(self.phase, Phase::Gone { .. })
+    }
+
     /// What its end is known by.
     pub(super) fn first_process(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(|(pidfd, _)| pidfd.as_fd())
@@ -463,7 +468,11 @@ impl Supervisor {
             zygote.keep_network(network);
         }
         sandbox.phase = Phase::Gone { until: Instant::now() + REMOVAL_PATIENCE };
+        let zygote = sandbox.zygote;
         self.clear_away(number, Instant::now());
+        if let Some(zygote) = zygote {
+            self.end_if_retired(zygote);
+        }
     }
 
     /// Removes the cgroups and files of a sandbox that has no process any more, and the sandbox with them.

@@ -30,6 +30,12 @@ const MOST_ORDERS: u32 = 16;
 const REST: Duration = Duration::from_millis(50);
 /// How long one is kept that is not needed.
 const LONGEST_REST: Duration = Duration::from_secs(5);
+/// Longest time for an interpreter to become a zygote; after that, and when it fails otherwise, one that executes it takes its place.
+const FORKS_PATIENCE: Duration = Duration::from_secs(5);
+/// How often an interpreter may fail to become a zygote before it is no longer tried.
+const MOST_FAILURES: u32 = 2;
+/// Clones of an interpreter before another one takes its place: they share its secrets, as that of `hash()`.
+const MOST_CLONES: u32 = 1000;
 /// Most networks that rest.
 const MOST_RESTING: usize = 192;
 
@@ -43,8 +49,10 @@ pub(super) struct TemplateState {
     zygote: Option<u64>,
     /// The same in the tier without namespaces.
     process_zygote: Option<u64>,
-    /// Its interpreter could not be a zygote, and is not tried again.
-    never_forks: bool,
+    /// How often its interpreter failed to become a zygote since it last did,
+    failures: u32,
+    /// and why.
+    never_forks: Option<String>,
 }
 
 impl TemplateState {
@@ -75,6 +83,12 @@ pub(super) struct Zygote {
     tier: Tier,
     /// It is the interpreter.
     forks: bool,
+    /// When an interpreter must be ready.
+    ready_by: Option<Instant>,
+    /// Orders that it was sent.
+    clones: u32,
+    /// It gets no more orders, and ends with the last of its sandboxes.
+    retired: bool,
     socket: (OwnedFd, Token),
     pidfd: (OwnedFd, Token),
     ready: bool,
@@ -96,16 +110,26 @@ impl Zygote {
         }
     }
 
-    /// When the next network has been kept long enough.
+    /// When to call [`Self::keep_time`], and to ask [`Self::is_late`].
     pub(super) fn deadline(&self) -> Option<Instant> {
+        self.networks_kept().into_iter().chain(self.ready_by).min()
+    }
+
+    /// When the next network has been kept long enough.
+    fn networks_kept(&self) -> Option<Instant> {
         self.networks.front().map(|(since, _)| *since + LONGEST_REST)
     }
 
     /// Lets go of networks that were not needed.
     pub(super) fn keep_time(&mut self, now: Instant) {
-        while self.deadline().is_some_and(|deadline| deadline <= now) {
+        while self.networks_kept().is_some_and(|deadline| deadline <= now) {
             self.networks.pop_front();
         }
+    }
+
+    /// Whether it should be ready, and is not.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.ready_by.is_some_and(|deadline| deadline <= now)
     }
 
     fn rested_network(&mut self) -> Option<OwnedFd> {
@@ -209,7 +233,11 @@ impl Supervisor {
     /// What is known of a template's interpreter: its version, when it has been found.
     pub(super) fn interpreter_version(&self, template: Template) -> Option<String> {
         let interpreter = self.templates.get(&template)?.interpreter.as_ref()?;
-        Some(format!("{} ({})", interpreter.version, interpreter.executable.display()))
+        let path = interpreter.executable.display();
+        let never_forks = self.templates.get(&template)?.never_forks.as_ref();
+        let never_forks = never_forks
+            .map(|reason| format!("; started anew for each worker, because it cannot be forked: {reason}"));
+        Some(format!("{} ({path}){}", interpreter.version, never_forks.unwrap_or_default()))
     }
 
     /// A candidate has ended, or its time has.
@@ -247,7 +275,7 @@ impl Supervisor {
         let identity = client.identity;
         let per_process_memory = client.layout.mechanism(Controller::Memory) == Mechanism::Fallback;
         let compiled = interpreter.and_then(|interpreter| interpreter.worker.as_deref());
-        let may_fork = !self.templates.entry(template).or_default().never_forks;
+        let may_fork = self.templates.entry(template).or_default().never_forks.is_none();
         let module = Some(self.python_module).filter(|module| !module.is_empty());
         let module = module.filter(|_| may_fork && template == Template::Python && tier == Tier::Full);
         let mut workers = vec![
@@ -289,6 +317,9 @@ impl Supervisor {
             template,
             tier,
             forks,
+            ready_by: forks.then(|| Instant::now() + FORKS_PATIENCE),
+            clones: 0,
+            retired: false,
             socket: (near, socket),
             pidfd: (pidfd, end),
             ready: false,
@@ -362,7 +393,13 @@ impl Supervisor {
             let returned = zygote.rested_network();
             let fds: Vec<_> = [&status, &control].into_iter().chain(&returned).map(AsFd::as_fd).collect();
             match socket::send(&zygote.socket.0, &request, &fds) {
-                Ok(()) => zygote.ordered += 1,
+                Ok(()) => {
+                    zygote.ordered += 1;
+                    zygote.clones += 1;
+                    if zygote.forks && zygote.clones == MOST_CLONES {
+                        self.retire(number);
+                    }
+                }
                 // Its end, and what it said last, is about to be noticed. It is a reset when it left messages unread.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
@@ -372,6 +409,28 @@ impl Supervisor {
                     self.not_cloned(sandbox, system("order sandbox", "zygote socket", error));
                 }
             }
+        }
+    }
+
+    /// Lets another zygote take the place of one.
+    fn retire(&mut self, number: u64) {
+        let Some(zygote) = self.zygotes.get_mut(&number) else { return };
+        zygote.retired = true;
+        let (template, tier) = (zygote.template, zygote.tier);
+        let waiting = std::mem::take(&mut zygote.queue);
+        *self.templates.entry(template).or_default().zygote(tier) = None;
+        waiting.into_iter().for_each(|sandbox| self.enqueue(template, sandbox));
+    }
+
+    /// A sandbox of a zygote has ended.
+    pub(super) fn end_if_retired(&mut self, number: u64) {
+        let alive = |sandbox: &super::Sandbox| sandbox.lives_in(number);
+        if let Some(zygote) = self.zygotes.get(&number)
+            && zygote.retired
+            && zygote.ordered == 0
+            && !self.sandboxes.values().any(alive)
+        {
+            zygote.kill();
         }
     }
 
@@ -386,6 +445,10 @@ impl Supervisor {
         match heard {
             Ok(Some((ZygoteReply::Ready, _))) => {
                 zygote.ready = true;
+                zygote.ready_by = None;
+                if zygote.forks {
+                    self.templates.entry(zygote.template).or_default().failures = 0;
+                }
                 self.send_orders(number);
             }
             Ok(Some((ZygoteReply::Failed(step), _))) => self.zygote_failed(number, &explain(&step)),
@@ -409,10 +472,21 @@ impl Supervisor {
         }
     }
 
+    /// An interpreter has not become a zygote in time.
+    pub(super) fn zygote_is_late(&mut self, number: u64) {
+        if let Some(zygote) = self.zygotes.get(&number) {
+            // Nobody is to wait for that twice.
+            self.templates.entry(zygote.template).or_default().failures = MOST_FAILURES - 1;
+        }
+        let reason = format!("it was not ready within {} s", FORKS_PATIENCE.as_secs());
+        self.zygote_failed(number, &unavailable("start zygote", reason));
+    }
+
     /// A zygote is no longer of use: it ends, with its sandboxes, and the next create starts another.
     pub(super) fn zygote_failed(&mut self, number: u64, failure: &Failure) {
         let Some(zygote) = self.zygotes.get_mut(&number) else { return };
         zygote.kill();
+        zygote.ready_by = None;
         self.poller.remove(&zygote.socket.0, zygote.socket.1);
         let waiting = std::mem::take(&mut zygote.queue);
         let template = zygote.template;
@@ -422,7 +496,10 @@ impl Supervisor {
         if *current == Some(number) {
             *current = None;
         }
-        state.never_forks |= instead;
+        if instead {
+            state.failures += 1;
+            state.never_forks = (state.failures >= MOST_FAILURES).then(|| failure.message.clone());
+        }
         for sandbox in waiting {
             match instead {
                 true => self.enqueue(template, sandbox),

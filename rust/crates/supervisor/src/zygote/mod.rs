@@ -85,27 +85,37 @@ impl Zygote {
     fn serve(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         self.prepare(socket)?;
         match (&self.view.interpreter, self.forks) {
-            (Some(interpreter), true) => Err(python::become_interpreter(self, interpreter, socket)),
+            (Some(interpreter), true) => python::become_interpreter(self, interpreter, socket),
             _ => {
                 sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
-                self.clone_sandboxes(socket, None)
+                self.clone_sandboxes(socket, None, || Ok(()))
             }
         }
     }
 
     /// The part that follows on [`python::become_interpreter`].
     #[cfg(feature = "python-module")]
-    fn serve_in_interpreter(&self, socket: BorrowedFd<'_>, python: WarmPython) -> Result<(), Step> {
+    fn serve_in_interpreter(
+        &self,
+        socket: BorrowedFd<'_>,
+        python: WarmPython,
+        rehearse: impl FnOnce() -> Result<(), Step>,
+    ) -> Result<(), Step> {
         rustix::thread::set_name(NAME).at("set name")?;
         self.follow_supervisor()?;
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at("set dumpable")?;
-        self.clone_sandboxes(socket, Some(python))
+        self.clone_sandboxes(socket, Some(python), rehearse)
     }
 
-    fn clone_sandboxes(&self, socket: BorrowedFd<'_>, python: Option<WarmPython>) -> Result<(), Step> {
+    fn clone_sandboxes(
+        &self,
+        socket: BorrowedFd<'_>,
+        python: Option<WarmPython>,
+        rehearse: impl FnOnce() -> Result<(), Step>,
+    ) -> Result<(), Step> {
         let prepared = launch::Prepared::new(&self.view, python)?;
         let networks = Networks::new(self.per_process_memory)?;
-        self.finish(socket)?;
+        self.finish(socket, rehearse)?;
         let networks = RefCell::new(networks);
         // With nothing to do, the next network is made. When that fails, the next clone says so.
         let idle = || {
@@ -123,7 +133,7 @@ impl Zygote {
     fn serve_process_tier(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         self.begin(socket)?;
         let prepared = process_tier::Prepared::new(self.identity, &self.view)?;
-        self.finish(socket)?;
+        self.finish(socket, || Ok(()))?;
         serve(
             socket,
             || Ok(()),
@@ -153,8 +163,12 @@ impl Zygote {
         Ok(())
     }
 
-    /// The last steps: what runs is warm, seccomp is in force, the supervisor knows.
-    fn finish(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+    /// The last steps: what runs is warm, seccomp is in force, what depends on both is tried, the supervisor knows.
+    fn finish(
+        &self,
+        socket: BorrowedFd<'_>,
+        rehearse: impl FnOnce() -> Result<(), Step>,
+    ) -> Result<(), Step> {
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
@@ -165,6 +179,7 @@ impl Zygote {
             seccomp::Filters::new(self.per_process_memory)?.install()?;
         }
         self.keep_what_cloning_needs()?;
+        rehearse()?;
         sys::forget_children();
         sys::trim_heap();
         sys::fill_heap();

@@ -2,16 +2,19 @@
 //! root. It loads and rehearses its worker program, then the extension module, of which this file is the entry: from there on it
 //! clones as any other zygote, and what it clones becomes an init that holds the interpreter warm.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use e2bridge_init::weaken::{self, Defence};
+use e2bridge_protocol::socket;
+use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{CAPABILITIES_FOR_CLONING, Zygote, root};
-use crate::message::{At, Step};
+use crate::message::{At, Step, ZygoteReply};
 use crate::plan::Identity;
 use crate::sys;
 
@@ -19,8 +22,8 @@ use crate::sys;
 pub(crate) const MODULE: &str = "zygote.so";
 /// The worker program's argument that makes a zygote of it.
 const ARGUMENT: &str = "zygote";
-/// What a start of the interpreter depends on, as sandboxes have it by default.
-const LANG: (&str, &str) = ("LANG", "C.UTF-8");
+/// What a start of the interpreter looks at, as sandboxes have it unless they say otherwise.
+const ENVIRONMENT: [(&str, &str); 2] = [("HOME", "/home/user"), ("LANG", "C.UTF-8")];
 
 /// What the interpreter's part has to know of the zygote that it is.
 #[derive(Serialize, Deserialize)]
@@ -29,32 +32,41 @@ struct Handover {
     per_process_memory: bool,
 }
 
-/// Executes the interpreter, with descriptor 3 for the supervisor and 4 for the [`Handover`]. Returns only when that fails.
-pub(super) fn become_interpreter(zygote: &Zygote, interpreter: &Path, socket: BorrowedFd<'_>) -> Step {
-    let execute = || -> Result<Step, Step> {
-        root::hide_local()?;
-        let handover = Handover { identity: zygote.identity, per_process_memory: zygote.per_process_memory };
-        let handover = serde_json::to_vec(&handover).map_err(|error| Step::refused("hand over", error))?;
-        let file = rustix::fs::memfd_create("e2b-handover", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)
-            .at("hand over")?;
-        std::io::Write::write_all(&mut std::fs::File::from(file.try_clone().at("hand over")?), &handover)
-            .at("hand over")?;
-        let all = SealFlags::GROW | SealFlags::SHRINK | SealFlags::WRITE | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&file, all).at("hand over")?;
-        sys::keep_capabilities_over_exec(CAPABILITIES_FOR_CLONING).at("keep capabilities")?;
-        sys::place([(socket, 3), (file.as_fd(), 4)]).at("place descriptors")?;
-        let error = Command::new(interpreter)
-            .args(["-I", "-B", "-u", "/etc/e2bridge/python.py", ARGUMENT])
-            .env_clear()
-            .envs([LANG])
-            .exec();
-        Ok(Step {
-            stage: "execute interpreter".to_owned(),
-            detail: interpreter.display().to_string(),
-            errno: error.raw_os_error().unwrap_or(0),
-        })
+/// Executes the interpreter, with descriptor 3 for the supervisor and 4 for the [`Handover`]; or tells the supervisor why not.
+pub(super) fn become_interpreter(zygote: &Zygote, interpreter: &Path, socket: BorrowedFd<'_>) -> ! {
+    let told = match prepare(zygote, socket) {
+        Err(step) => socket::send(socket, &ZygoteReply::Failed(step), &[]),
+        Ok([socket, _]) => {
+            let error = Command::new(interpreter)
+                .args(["-I", "-B", "-u", "/etc/e2bridge/python.py", ARGUMENT])
+                .env_clear()
+                .envs(ENVIRONMENT)
+                .exec();
+            let errno = error.raw_os_error().unwrap_or(0);
+            let (stage, detail) = ("execute interpreter".to_owned(), interpreter.display().to_string());
+            socket::send(&socket, &ZygoteReply::Failed(Step { stage, detail, errno }), &[])
+        }
     };
-    execute().unwrap_or_else(|step| step)
+    sys::exit(i32::from(told.is_err()))
+}
+
+/// Makes this process what the interpreter is to begin as. Other descriptors of what it was given come back, because their numbers may
+/// be taken.
+fn prepare(zygote: &Zygote, socket: BorrowedFd<'_>) -> Result<[OwnedFd; 2], Step> {
+    let handover = Handover { identity: zygote.identity, per_process_memory: zygote.per_process_memory };
+    let handover = serde_json::to_vec(&handover).map_err(|error| Step::refused("hand over", error))?;
+    let file = rustix::fs::memfd_create("e2b-handover", MemfdFlags::CLOEXEC).at("hand over")?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(&handover).at("hand over")?;
+    root::hide_local()?;
+    if weaken::keeps(Defence::NoNewPrivileges) {
+        rustix::thread::set_no_new_privs(true).at("set no_new_privs")?;
+    }
+    sys::keep_capabilities_over_exec(CAPABILITIES_FOR_CLONING).at("keep capabilities")?;
+    let placed = sys::place([(socket, 3), (file.as_fd(), 4)]).at("place descriptors")?;
+    // Its number may be one of the two by now.
+    std::mem::forget(file);
+    Ok(placed)
 }
 
 /// Goes on as the zygote, in the interpreter.
@@ -62,25 +74,44 @@ pub(super) fn become_interpreter(zygote: &Zygote, interpreter: &Path, socket: Bo
 /// # Errors
 /// Is told the supervisor, too.
 #[cfg(feature = "python-module")]
-fn go_on(socket: BorrowedFd<'_>, handover: std::os::fd::OwnedFd) -> Result<(), Step> {
+fn go_on(socket: BorrowedFd<'_>, handover: OwnedFd) -> Result<(), Step> {
     use e2bridge_protocol::supervisor::Template;
+
+    use rustix::process::WaitOptions;
 
     use crate::plan::{Tier, View};
 
     let mut bytes = Vec::new();
     let mut file = std::fs::File::from(handover);
-    std::io::Seek::rewind(&mut file).and_then(|()| std::io::Read::read_to_end(&mut file, &mut bytes)).at("take over")?;
+    std::io::Seek::rewind(&mut file)
+        .and_then(|()| std::io::Read::read_to_end(&mut file, &mut bytes))
+        .at("take over")?;
     drop(file);
     let Handover { identity, per_process_memory } =
         serde_json::from_slice(&bytes).map_err(|error| Step::refused("take over", error))?;
+    // Sandboxes inherit this memory, and have no use for it.
+    bytes.fill(0);
     let threads = std::fs::read_dir("/proc/self/task").at("count threads")?.count();
     if threads != 1 {
         // A fork would be without the others, and they could hold locks.
         return Err(Step::refused("count threads", threads));
     }
+    if !matches!(rustix::process::wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD)) {
+        return Err(Step::refused("count children", "the interpreter has started some"));
+    }
+    // What the interpreter has set for itself, and each worker sets again.
+    sys::reset_signals();
+    root::show_local()?;
     let template = Template::Python;
-    let zygote = Zygote { template, tier: Tier::Full, identity, view: View::default(), forks: true, per_process_memory };
-    zygote.serve_in_interpreter(socket, module::warm().at("keep name")?)
+    let zygote = Zygote {
+        template,
+        tier: Tier::Full,
+        identity,
+        view: View::default(),
+        forks: true,
+        per_process_memory,
+    };
+    zygote.serve_in_interpreter(socket, module::warm().at("keep name")?, || module::rehearse().at("rehearse"))
 }
 
 #[cfg(feature = "python-module")]
@@ -89,6 +120,8 @@ mod module {
     //! that one build fits all; names and layouts: <https://docs.python.org/3/c-api/stable.html>.
 
     use std::ffi::{c_char, c_int, c_void};
+    use std::io;
+    use std::os::fd::AsFd;
     use std::panic::AssertUnwindSafe;
     use std::ptr;
     use std::sync::atomic::{AtomicPtr, Ordering};
@@ -96,7 +129,7 @@ mod module {
     use e2bridge_init::WarmPython;
     use e2bridge_protocol::socket;
 
-    use crate::message::ZygoteReply;
+    use crate::message::{At, ZygoteReply};
     use crate::sys;
 
     type Object = *mut c_void;
@@ -131,9 +164,20 @@ mod module {
         fn PyModuleDef_Init(definition: *mut Definition) -> Object;
         fn PyOS_BeforeFork();
         fn PyOS_AfterFork_Child();
+        fn PyOS_AfterFork_Parent();
         fn PyBytes_FromStringAndSize(bytes: *const c_char, length: isize) -> Object;
         fn PyObject_CallFunctionObjArgs(callable: Object, ...) -> Object;
     }
+
+    // The engine for JavaScript asks for the newest version of this function, of glibc 2.35; the first one differs in nothing but what it
+    // leaves in `errno`. All else that this module needs is no newer than what the library needs: see scripts/glibc-floor.
+    std::arch::global_asm!(
+        ".symver e2bridge_first_hypot, hypot@GLIBC_2.2.5",
+        ".globl hypot",
+        ".hidden hypot",
+        ".type hypot, @function",
+        "hypot: jmp e2bridge_first_hypot@PLT",
+    );
 
     /// One argument.
     const METH_O: c_int = 0x0008;
@@ -179,8 +223,11 @@ mod module {
         RESUME.store(resume, Ordering::Relaxed);
         std::panic::set_hook(Box::new(|_| {}));
         let served = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let [socket, handover] = sys::take_over([3, 4]);
-            if let Err(step) = super::go_on(std::os::fd::AsFd::as_fd(&socket), handover) {
+            // With them the interpreter's own are closed.
+            let ([socket, handover], closed) = sys::keep_only([3, 4]);
+            let went_on =
+                closed.at("close descriptors").and_then(|()| super::go_on(socket.as_fd(), handover));
+            if let Err(step) = went_on {
                 // Nobody is left to be told when this fails.
                 let _ = socket::send(&socket, &ZygoteReply::Failed(step), &[]);
             }
@@ -192,6 +239,31 @@ mod module {
     pub(super) fn warm() -> rustix::io::Result<WarmPython> {
         let name = Box::leak(rustix::thread::name()?.into_boxed_c_str());
         Ok(WarmPython { name, before_fork, serve: work })
+    }
+
+    /// Lets one child do what a worker does, up to the end of its channel: what cannot be forked is known before a sandbox needs it.
+    pub(super) fn rehearse() -> io::Result<()> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        before_fork();
+        // SAFETY: this process is single-threaded.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            drop(ours);
+            if sys::place([(theirs.as_fd(), 3)]).is_err() {
+                sys::exit(1);
+            }
+            work(&super::ENVIRONMENT.map(|(name, value)| format!("{name}={value}")));
+        }
+        // SAFETY: as `before_fork`; this is the process that has forked.
+        unsafe { PyOS_AfterFork_Parent() };
+        let pid =
+            rustix::process::Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)?;
+        drop((ours, theirs));
+        let ended = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())?;
+        match ended.and_then(|(_, status)| status.exit_status()) {
+            Some(0) => Ok(()),
+            other => Err(io::Error::other(format!("a fork ended with status {other:?}"))),
+        }
     }
 
     fn before_fork() {
@@ -211,7 +283,11 @@ mod module {
             PyOS_AfterFork_Child();
             let environment = PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed());
             if !environment.is_null() {
-                PyObject_CallFunctionObjArgs(RESUME.load(Ordering::Relaxed), environment, ptr::null_mut::<c_void>());
+                PyObject_CallFunctionObjArgs(
+                    RESUME.load(Ordering::Relaxed),
+                    environment,
+                    ptr::null_mut::<c_void>(),
+                );
             }
         }
         sys::exit(1)

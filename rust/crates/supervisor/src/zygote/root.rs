@@ -155,7 +155,17 @@ fn make(path: &Path, entry: &Entry) -> std::io::Result<()> {
 /// As `mount(2)`.
 pub(super) fn hide_local() -> Result<(), Step> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-    mount("e2bridge", "/usr/local", "tmpfs", flags, c"size=4k,nr_inodes=2,mode=0755").about("hide", "/usr/local")
+    mount("e2bridge", "/usr/local", "tmpfs", flags, c"size=4k,nr_inodes=2,mode=0755")
+        .about("hide", "/usr/local")
+}
+
+/// Takes the cover of [`hide_local`] away.
+///
+/// # Errors
+/// As `umount(2)`.
+#[cfg(feature = "python-module")]
+pub(super) fn show_local() -> Result<(), Step> {
+    unmount("/usr/local", UnmountFlags::DETACH).about("show", "/usr/local")
 }
 
 /// Checks that nothing is mounted but what the view names: the old root is gone.

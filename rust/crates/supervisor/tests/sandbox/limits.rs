@@ -3,9 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use e2bridge_protocol::init::{Exit, InitEvent};
 use e2bridge_protocol::supervisor::{Limits, Mechanism, SupervisorReply, Template};
 
-use crate::support::{Engine, LIMITS, skip};
+use crate::support::{Engine, LIMITS, next_event, skip};
 
 const FORK: &str = "import os, time, sys\n\
     made = 0\n\
@@ -284,5 +285,23 @@ fn memory_in_sockets_is_bounded() {
             let mebibytes: u64 = output.stdout.trim().parse().unwrap();
             assert!(mebibytes << 20 < LIMITS.memory_bytes, "{mebibytes} MiB");
         }
+    }
+}
+
+/// Shepherds are forks of init, which holds an interpreter: what they share is not memory that the sandbox takes again and again.
+#[test]
+fn programs_at_once_are_counted_for_what_they_take() {
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        return skip("there is no /usr/bin/python3");
+    }
+    let engine = Engine::start();
+    let sandbox = engine.try_create(Template::Python, Limits { memory_bytes: 64 << 20, ..LIMITS }).unwrap();
+    let running: Vec<_> = (0..14).map(|_| sandbox.start(&["/bin/sleep", "1"])).collect();
+    for channel in running {
+        let event = next_event(&channel);
+        assert!(
+            matches!(event, Ok(InitEvent::Exited(Exit { exit_code: Some(0), out_of_memory: false, .. }))),
+            "{event:?}"
+        );
     }
 }

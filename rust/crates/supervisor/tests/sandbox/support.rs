@@ -535,6 +535,18 @@ impl Sandbox {
     }
 }
 
+/// Fields of `stat`, numbered as in proc(5) less one.
+pub(crate) fn stat(pid: u32) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (left, right) = text.rsplit_once(") ").unwrap();
+    let (id, name) = left.split_once(" (").unwrap();
+    [id, name].into_iter().chain(right.split_whitespace()).map(str::to_owned).collect()
+}
+
+pub(crate) fn parent(pid: u32) -> u32 {
+    stat(pid)[3].parse().unwrap()
+}
+
 pub(crate) fn process_exists(pid: u32) -> bool {
     // A zombie that nobody has waited for yet is no more.
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use e2bridge_protocol::supervisor::{FailureKind, Template};
 
-use crate::support::{Engine, LIMITS, Options, skip};
+use crate::support::{Engine, LIMITS, Options, parent, process_exists, skip};
 
 #[test]
 fn the_systems_interpreters_run_inside() {
@@ -27,6 +28,8 @@ fn the_systems_interpreters_run_inside() {
         let sandbox = engine.try_create(template, limits).unwrap();
         let interpreter = sandbox.created.interpreter.clone().unwrap();
         assert_eq!(interpreter, fs::canonicalize(path).unwrap().to_str().unwrap());
+        // The built supervisor has the module for it.
+        assert_eq!(sandbox.created.forks_python, template == Template::Python);
         let output = sandbox.run(&[&interpreter, code[0], code[1]]);
         assert_eq!(output.stdout.trim().replace(' ', ""), "[42]", "{output:?}");
     }
@@ -34,9 +37,14 @@ fn the_systems_interpreters_run_inside() {
 
 /// A program that answers as an interpreter does, and its directory.
 fn pretender(directory: &Path, prefixes: &[&Path]) -> String {
+    pretender_that(directory, prefixes, "echo real")
+}
+
+/// The same, which leads to a script that does something else.
+fn pretender_that(directory: &Path, prefixes: &[&Path], script: &str) -> String {
     fs::create_dir_all(directory.join("bin")).unwrap();
     let real = directory.join("bin/real");
-    fs::write(&real, "#!/bin/sh\necho real\n").unwrap();
+    fs::write(&real, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(directory.join("secret"), "x").unwrap();
     let answer = format!(
@@ -70,18 +78,25 @@ fn an_interpreter_below_a_writable_place_is_visible_there_and_nothing_beside_it(
     }
 }
 
-#[test]
-fn an_interpreter_elsewhere_is_visible_at_its_path() {
+/// A directory that is in none of the writable places.
+fn elsewhere() -> Option<tempfile::TempDir> {
     let beside = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let places = ["/tmp", "/home/user", "/data", "/opt", "/srv", "/var/tmp", "/usr"];
-    let elsewhere = [Path::new("/var/lib"), &beside]
+    let directory = [Path::new("/var/lib"), &beside]
         .into_iter()
         .filter(|directory| !places.iter().any(|place| directory.starts_with(place)))
         .find_map(|directory| tempfile::Builder::new().prefix("e2b").tempdir_in(directory).ok());
-    let Some(directory) = elsewhere else {
-        return skip("no directory outside of the writable places can be written");
-    };
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    if let Some(directory) = &directory {
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    } else {
+        skip("no directory outside of the writable places can be written");
+    }
+    directory
+}
+
+#[test]
+fn an_interpreter_elsewhere_is_visible_at_its_path() {
+    let Some(directory) = elsewhere() else { return };
     let inner = fs::canonicalize(directory.path()).unwrap().join("prefix");
     let shim = pretender(&inner, &[&inner]);
     let engine = Engine::with(Options { node: vec![shim], ..Options::default() }).unwrap();
@@ -91,6 +106,68 @@ fn an_interpreter_elsewhere_is_visible_at_its_path() {
     assert_eq!(sandbox.print(&format!("ls {}", inner.parent().unwrap().display())), "prefix");
     let changed = sandbox.shell(&format!("echo x >{}/new", inner.display()));
     assert!(changed.stderr.contains("Read-only") || changed.stderr.contains("denied"), "{changed:?}");
+}
+
+/// Each of them is found out before a sandbox depends on it, and executed for every worker instead.
+#[test]
+fn an_interpreter_that_cannot_be_a_zygote_costs_nobody_a_sandbox() {
+    if !Path::new("/usr/bin/python3").exists() {
+        return skip("there is no /usr/bin/python3");
+    }
+    let Some(directory) = elsewhere() else { return };
+    let with = |first: &str| {
+        format!(
+            "exec /usr/bin/python3 -I -B -u -c 'import os, runpy, sys, threading, time\n{first}\nsys.argv = [\"\", \"zygote\"]\n\
+             runpy.run_path(\"/etc/e2bridge/python.py\", run_name=\"__main__\")'"
+        )
+    };
+    for (name, script, works) in [
+        ("itself", with("pass"), true),
+        ("ends", "echo real".to_owned(), false),
+        ("fails", "exit 3".to_owned(), false),
+        ("hangs", "exec sleep 60".to_owned(), false),
+        ("threads", with("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"), false),
+        ("children", with("os.fork() or time.sleep(60)"), false),
+        ("refuses forks", with("os.register_at_fork(after_in_child=lambda: os._exit(9))"), false),
+    ] {
+        let inner = fs::canonicalize(directory.path()).unwrap().join(name.replace(' ', "-"));
+        let shim = pretender_that(&inner, &[&inner], &script);
+        let engine = Engine::with(Options { python: vec![shim], ..Options::default() }).unwrap();
+        let sandbox = engine.create(Template::Python);
+        assert_eq!(sandbox.created.forks_python, works, "{name}");
+        assert_eq!(sandbox.print("echo there"), "there", "{name}");
+        let again = engine.create(Template::Python);
+        assert_eq!(again.created.forks_python, works, "{name}");
+    }
+}
+
+/// What forks share with each other they do not share for ever.
+#[test]
+fn another_zygote_takes_the_place_of_an_interpreter_after_many_clones() {
+    if !Path::new("/usr/bin/python3").exists() {
+        return skip("there is no /usr/bin/python3");
+    }
+    let engine = Engine::start();
+    let kept = engine.create(Template::Python);
+    let zygote = parent(kept.created.init_pid);
+    for _ in 1..1000 {
+        let sandbox = engine.create(Template::Python);
+        assert_eq!(parent(sandbox.created.init_pid), zygote);
+        engine.kill(sandbox.number);
+    }
+    let next = engine.create(Template::Python);
+    let other = parent(next.created.init_pid);
+    assert_ne!(other, zygote);
+    assert!(next.created.forks_python && kept.alive());
+    assert_eq!(kept.print("echo there"), "there");
+    engine.kill(kept.number);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while process_exists(zygote) {
+        assert!(Instant::now() < deadline, "a zygote without sandboxes that gets no more orders is left");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(next.alive());
+    assert_eq!(parent(engine.create(Template::Python).created.init_pid), other);
 }
 
 #[test]
