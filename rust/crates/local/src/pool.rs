@@ -1,5 +1,5 @@
 //! Ready sandboxes, so that a create does not wait for one to be made. Filled by the background thread from the first create of
-//! a template on; what is idle costs its own pages: below 1 MiB for `base`, about 8 MiB for `python` and `node` with their interpreters
+//! a template on; what is idle costs its own pages: below 1 MiB for `base`, about 2 MiB for `python` and 10 MiB for `node` with their interpreters
 //! (`cargo bench -p e2bridge-local -- growth` tells).
 
 use std::collections::VecDeque;

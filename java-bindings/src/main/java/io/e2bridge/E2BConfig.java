@@ -253,7 +253,7 @@ public final class E2BConfig {
         }
 
         /**
-         * How many ready sandboxes of {@code python} are kept, as in {@link #poolBase}; each holds about 8 MiB.
+         * How many ready sandboxes of {@code python} are kept, as in {@link #poolBase}; each holds about 2 MiB.
          *
          * @param count 0 to 64; null: 1, with its interpreter started
          * @return this
