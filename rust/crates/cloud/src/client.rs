@@ -499,7 +499,7 @@ impl Client {
     /// What is remembered of an ended sandbox.
     pub(crate) fn remembered_status(&self, id: &str) -> Option<SandboxStatus> {
         let id = public_id(raw_id(id).ok()?);
-        self.remembered().into_iter().rev().find(|status| status.sandbox_id == id)
+        self.remembered().into_iter().rev().find(|status| *status.sandbox_id == id)
     }
 
     /// The error for a sandbox that the API does not have: how it ended, if it was met.

@@ -121,19 +121,21 @@ pub(crate) fn metrics(detail: &Detail, metric: Option<&Metric>, executions: u64)
 pub(crate) fn document(detail: &Detail, metric: Option<&Metric>, executions: u64) -> SandboxStatus {
     let sampled = metric.and_then(|metric| u64::try_from(metric.timestamp_unix).ok()).filter(|at| *at > 0);
     SandboxStatus {
-        sandbox_id: public_id(&detail.sandbox_id),
-        name: name_of(detail),
-        template: template_name(detail),
+        sandbox_id: public_id(&detail.sandbox_id).into(),
+        name: name_of(detail).into(),
+        template: template_name(detail).into(),
         status: state_of(detail),
-        started_at: stamp(&detail.started_at),
-        expires_at: stamp(&detail.end_at),
+        started_at: stamp(&detail.started_at).into(),
+        expires_at: stamp(&detail.end_at).into(),
         ended_at: None,
         reason: None,
         limits: limits_of(detail),
         isolation: isolation().into(),
         deployment_id: deployment_of(detail),
         metrics: metrics(detail, metric, executions),
-        sampled_at: sampled.map_or_else(now, |at| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(at))),
+        sampled_at: sampled
+            .map_or_else(now, |at| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(at)))
+            .into(),
         timestamp: now(),
     }
 }

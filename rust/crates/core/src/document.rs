@@ -1,6 +1,8 @@
 //! The result documents. Field names are the JSON keys; the reference's keys are all there with the same JSON types,
 //! and the Java records carry the same names. Times are RFC 3339 UTC, sizes bytes unless the name says MiB (`_mb`).
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -167,17 +169,17 @@ pub struct SandboxMetrics {
 #[derive(Clone, Debug, Serialize)]
 pub struct SandboxStatus {
     /// Identifier.
-    pub sandbox_id: String,
+    pub sandbox_id: Arc<str>,
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Template name.
-    pub template: String,
+    pub template: Arc<str>,
     /// State.
     pub status: SandboxState,
     /// When it was handed out.
-    pub started_at: String,
+    pub started_at: Arc<str>,
     /// When it will be ended, or would have been.
-    pub expires_at: String,
+    pub expires_at: Arc<str>,
     /// When it ended; null while it lives.
     pub ended_at: Option<String>,
     /// Why it ended; null while it lives.
@@ -191,7 +193,7 @@ pub struct SandboxStatus {
     /// Live figures (the last ones of an ended sandbox).
     pub metrics: SandboxMetrics,
     /// When the figures were taken: at most 100 ms before the answer while it lives.
-    pub sampled_at: String,
+    pub sampled_at: Arc<str>,
     /// When this was answered.
     pub timestamp: String,
 }
@@ -200,12 +202,12 @@ impl SandboxStatus {
     /// The row of the list that says the same.
     pub fn summary(&self) -> SandboxSummary {
         SandboxSummary {
-            sandbox_id: self.sandbox_id.clone(),
-            name: self.name.clone(),
-            template: self.template.clone(),
+            sandbox_id: self.sandbox_id.to_string(),
+            name: self.name.to_string(),
+            template: self.template.to_string(),
             status: self.status,
-            started_at: self.started_at.clone(),
-            expires_at: self.expires_at.clone(),
+            started_at: self.started_at.to_string(),
+            expires_at: self.expires_at.to_string(),
             ended_at: self.ended_at.clone(),
             limits: self.limits,
             deployment_id: self.deployment_id.clone(),

@@ -36,7 +36,7 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunAgent, token: &CancelToken)
 
 impl Host for LocalHost<'_> {
     fn sandbox_id(&self) -> String {
-        self.sandbox.id.clone()
+        self.sandbox.id.to_string()
     }
 
     fn prefers_python(&self) -> bool {

@@ -27,12 +27,12 @@ impl Backend for LocalBackend {
         let (timeout, expires_at) = sandbox.timeout();
         let assignment = sandbox.assignment();
         Ok(SandboxCreated {
-            sandbox_id: sandbox.id.clone(),
+            sandbox_id: sandbox.id.to_string(),
             name: sandbox.name().to_owned(),
             status: SandboxState::Running,
             template: sandbox.template_name().to_owned(),
             template_id: assignment.and_then(|assignment| assignment.template_id.clone()),
-            started_at: assignment.map(|assignment| assignment.started_at.clone()).unwrap_or_default(),
+            started_at: assignment.map(|assignment| assignment.started_at.to_string()).unwrap_or_default(),
             expires_at,
             timeout,
             limits: sandbox.limits,
@@ -98,7 +98,7 @@ impl Backend for LocalBackend {
         let sandbox = self.engine.sandbox(request.sandbox_id)?;
         sandbox.write_file(&self.engine, request.path, request.content, cancel)?;
         Ok(FileWritten {
-            sandbox_id: sandbox.id.clone(),
+            sandbox_id: sandbox.id.to_string(),
             path: absolute(request.path),
             size: request.content.len() as u64,
             timestamp: now(),
@@ -110,7 +110,7 @@ impl Backend for LocalBackend {
         let sandbox = self.engine.sandbox(sandbox_id)?;
         let content = sandbox.read_file(&self.engine, path, MAX_FILE_BYTES as u64, cancel)?;
         Ok(FileContent {
-            sandbox_id: sandbox.id.clone(),
+            sandbox_id: sandbox.id.to_string(),
             path: absolute(path),
             size: content.len() as u64,
             content_base64: base64::engine::general_purpose::STANDARD.encode(content),

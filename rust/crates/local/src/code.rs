@@ -56,7 +56,7 @@ pub(crate) fn run(engine: &Arc<Engine>, request: &RunCode, token: &CancelToken) 
     };
     Ok(CodeResult {
         execution_id,
-        sandbox_id: sandbox.id.clone(),
+        sandbox_id: sandbox.id.to_string(),
         language: request.language.name().to_owned(),
         context: request.context.clone(),
         stdout: outcome.stdout,

@@ -137,7 +137,7 @@ impl State {
     }
 
     fn ids(&self) -> Vec<String> {
-        self.instances.iter().map(|instance| instance.sandbox.id.clone()).collect()
+        self.instances.iter().map(|instance| instance.sandbox.id.to_string()).collect()
     }
 
     fn numbers(&mut self, count: usize) -> std::ops::Range<usize> {

@@ -297,14 +297,14 @@ impl Engine {
         let started = Instant::now();
         sandbox.assign(
             Assignment {
-                name: request.name.clone(),
-                template_name: template.name().to_owned(),
+                name: request.name.as_str().into(),
+                template_name: template.name().into(),
                 template_id: template.template_id().map(str::to_owned),
                 env: options.env,
                 deployment_id: options.deployment_id,
                 order: self.orders.fetch_add(1, Ordering::Relaxed),
                 started,
-                started_at: now(),
+                started_at: now().into(),
             },
             request.timeout_seconds,
         )

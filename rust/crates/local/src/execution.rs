@@ -339,10 +339,7 @@ impl Sandbox {
         let reason = reason.to_string();
         let reason = reason.split(" (os error").next().unwrap_or_default();
         let refused = |code: Code, message: String| {
-            Error::new(code, message)
-                .with("sandbox_id", self.id.as_str())
-                .with("stage", stage)
-                .with("errno", errno)
+            Error::new(code, message).with("sandbox_id", &*self.id).with("stage", stage).with("errno", errno)
         };
         match (stage, errno) {
             ("execve", libc::ENOENT | libc::ENOTDIR) => {
@@ -401,7 +398,7 @@ pub(crate) fn execute(
         out_of_memory: outcome.out_of_memory,
         duration: outcome.duration,
     };
-    Ok(process_result(execution_id, sandbox.id.clone(), ended, &output))
+    Ok(process_result(execution_id, sandbox.id.to_string(), ended, &output))
 }
 
 /// `SIGKILL` for 9, and so on.

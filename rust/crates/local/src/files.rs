@@ -57,7 +57,7 @@ impl Sandbox {
         if done.bytes != content.len() as u64 {
             return Err(Error::new(Code::Unavailable, "path: the file came incomplete out of the sandbox")
                 .about("path")
-                .with("sandbox_id", self.id.as_str()));
+                .with("sandbox_id", &*self.id));
         }
         Ok(content)
     }
@@ -178,7 +178,7 @@ impl<'a> Transfer<'a> {
                 Code::Timeout,
                 format!("the sandbox moved no byte for {} s", PATIENCE.as_secs()),
             )
-            .with("sandbox_id", self.sandbox.id.as_str()));
+            .with("sandbox_id", &*self.sandbox.id));
         }
         let ready = |index: usize| !polled[index].revents().is_empty();
         Ok((ready(0), streams > 1 && ready(1)))
@@ -229,7 +229,7 @@ impl<'a> Transfer<'a> {
     fn early(&mut self, refused: Refused<'_>) -> Result<()> {
         self.finish(refused)?;
         Err(Error::new(Code::Unavailable, "the sandbox took only a part of the data")
-            .with("sandbox_id", self.sandbox.id.as_str()))
+            .with("sandbox_id", &*self.sandbox.id))
     }
 
     /// Ends the data and takes the answer.
@@ -239,7 +239,7 @@ impl<'a> Transfer<'a> {
         match self.sandbox.receive(&self.channel)? {
             InitEvent::Done { entries, bytes } => Ok(Done { entries, bytes }),
             InitEvent::Failed { stage, errno } => {
-                Err(refused(&stage, errno).with("sandbox_id", self.sandbox.id.as_str()))
+                Err(refused(&stage, errno).with("sandbox_id", &*self.sandbox.id))
             }
             other => Err(self.sandbox.out_of_turn(&other)),
         }

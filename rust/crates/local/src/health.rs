@@ -150,7 +150,7 @@ fn sandbox_health(sandbox: &Sandbox, answer: &Answer) -> SandboxHealth {
     // Asking one that does not answer again would only take longer.
     let sample = if responsive { sandbox.sample() } else { sandbox.last_sample() };
     SandboxHealth {
-        sandbox_id: sandbox.id.clone(),
+        sandbox_id: sandbox.id.to_string(),
         name: sandbox.name().to_owned(),
         template: sandbox.template_name().to_owned(),
         status: sandbox.state(),

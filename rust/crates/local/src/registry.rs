@@ -72,7 +72,7 @@ impl Registry {
         if tables.closed {
             return Err(closed());
         }
-        tables.live.insert(sandbox.id.clone(), Arc::clone(sandbox));
+        tables.live.insert(sandbox.id.to_string(), Arc::clone(sandbox));
         tables.numbers.insert(sandbox.number, (Arc::clone(sandbox), None));
         tables.schedule(sandbox);
         Ok(())
@@ -145,7 +145,7 @@ impl Registry {
         let at = Instant::now();
         let dropped = {
             let mut tables = self.write();
-            let id = status.sandbox_id.clone();
+            let id = status.sandbox_id.to_string();
             let lived = tables.live.remove(&id).inspect(|sandbox| tables.forget_number(sandbox.number));
             tables.ended.insert(id.clone(), Ended { at, order, status });
             tables.order.push_back(id);
@@ -228,19 +228,19 @@ mod tests {
 
     fn status(number: u64) -> SandboxStatus {
         SandboxStatus {
-            sandbox_id: format!("sb_{number}"),
-            name: String::new(),
-            template: "base".to_owned(),
+            sandbox_id: format!("sb_{number}").into(),
+            name: "".into(),
+            template: "base".into(),
             status: SandboxState::Terminated,
-            started_at: String::new(),
-            expires_at: String::new(),
+            started_at: "".into(),
+            expires_at: "".into(),
             ended_at: None,
             reason: None,
             limits: SandboxLimits { memory_mb: 1, cpu_count: 1, disk_mb: 1, processes: 1 },
             isolation: IsolationReport::default().into(),
             deployment_id: None,
             metrics: SandboxMetrics::default(),
-            sampled_at: String::new(),
+            sampled_at: "".into(),
             timestamp: String::new(),
         }
     }

@@ -40,7 +40,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// from the start and known to nobody before the hand-out. All methods may be called from any thread.
 pub(crate) struct Sandbox {
     /// `sb_…`
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
     /// Its number at the supervisor.
     pub(crate) number: u64,
     /// The built-in template that it runs.
@@ -75,9 +75,9 @@ pub(crate) struct Sandbox {
 #[derive(Debug)]
 pub(crate) struct Assignment {
     /// As asked for.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Name of its template.
-    pub(crate) template_name: String,
+    pub(crate) template_name: Arc<str>,
     /// `tpl_` id of an exported template.
     pub(crate) template_id: Option<String>,
     /// Variables of every execution, beside the fixed ones.
@@ -89,7 +89,7 @@ pub(crate) struct Assignment {
     /// When it was handed out.
     pub(crate) started: Instant,
     /// The same for documents.
-    pub(crate) started_at: String,
+    pub(crate) started_at: Arc<str>,
 }
 
 /// The changing part of a life.
@@ -98,7 +98,7 @@ struct Life {
     deadline: Instant,
     /// Lifetime, seconds.
     timeout: u32,
-    expires_at: String,
+    expires_at: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -137,7 +137,7 @@ impl Sandbox {
     pub(crate) fn new(parts: Parts) -> Self {
         let made = Instant::now();
         Self {
-            id: parts.id,
+            id: parts.id.into(),
             number: parts.number,
             template: parts.template,
             limits: parts.limits,
@@ -156,7 +156,7 @@ impl Sandbox {
                 phase: Phase::Running,
                 deadline: made,
                 timeout: 0,
-                expires_at: String::new(),
+                expires_at: "".into(),
             }),
             sampling: Mutex::new(Sampling { last: None, ask_again: made }),
             changed: AtomicBool::new(false),
@@ -208,7 +208,7 @@ impl Sandbox {
     /// Its lifetime, seconds, and the deadline for documents.
     pub(crate) fn timeout(&self) -> (u32, String) {
         let life = self.life();
-        (life.timeout, life.expires_at.clone())
+        (life.timeout, life.expires_at.to_string())
     }
 
     /// Lets it live `timeout` seconds from `from`; answers the deadline for documents.
@@ -225,7 +225,7 @@ impl Sandbox {
         }
         life.deadline = from + life_time;
         life.timeout = timeout;
-        life.expires_at.clone_from(&expires_at);
+        life.expires_at = expires_at.as_str().into();
         Ok(expires_at)
     }
 
@@ -416,7 +416,7 @@ impl Sandbox {
             Ok((0, _)) => Err(self.gone()),
             Ok((length, _)) => socket::decode(&buffer[..length]).map_err(|_| {
                 Error::new(Code::Unavailable, "the sandbox's init sent what is no event")
-                    .with("sandbox_id", self.id.as_str())
+                    .with("sandbox_id", &*self.id)
             }),
             Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => Err(self.gone()),
             Err(error) => Err(host_error("recvmsg", &error)),
@@ -476,13 +476,12 @@ impl Sandbox {
             }
             _ => "the sandbox's init answered out of turn".to_owned(),
         };
-        Error::new(Code::Unavailable, message).with("sandbox_id", self.id.as_str())
+        Error::new(Code::Unavailable, message).with("sandbox_id", &*self.id)
     }
 
     /// The error for an init that does not answer.
     pub(crate) fn unresponsive(&self) -> Error {
-        Error::new(Code::Unavailable, "the sandbox's init does not answer")
-            .with("sandbox_id", self.id.as_str())
+        Error::new(Code::Unavailable, "the sandbox's init does not answer").with("sandbox_id", &*self.id)
     }
 
     /// The error of a call whose connection to the inside ended: why the sandbox ended, if it did. One that ended by itself is
@@ -503,7 +502,7 @@ impl Sandbox {
                 );
                 if !closed.unwrap_or(false) {
                     return Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
-                        .with("sandbox_id", self.id.as_str());
+                        .with("sandbox_id", &*self.id);
                 }
                 let reason = if self.supervisor.is_dead() { SUPERVISOR_ENDED } else { INIT_ENDED };
                 engine.end(self, SandboxState::Failed, reason);
@@ -530,7 +529,7 @@ impl Sandbox {
 
     fn failed_error(&self, reason: &str) -> Error {
         Error::new(Code::Unavailable, format!("sandbox {} has failed: {reason}", self.id))
-            .with("sandbox_id", self.id.as_str())
+            .with("sandbox_id", &*self.id)
             .with("status", SandboxState::Failed.word())
     }
 
@@ -601,6 +600,11 @@ impl Sandbox {
             let life = self.life();
             (life.deadline, matches!(life.phase, Phase::Running))
         };
+        self.figures(sample, alive.then_some(deadline))
+    }
+
+    /// The same of one that lives until `deadline`, or has ended.
+    fn figures(&self, sample: &Sample, deadline: Option<Instant>) -> SandboxMetrics {
         let now = Instant::now();
         let started = self.assignment().map_or(self.made, |assignment| assignment.started);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
@@ -615,35 +619,39 @@ impl Sandbox {
             disk_used_bytes: sample.disk_used_bytes,
             disk_limit_bytes: u64::from(self.limits.disk_mb) << 20,
             uptime_seconds: seconds(now.saturating_duration_since(started)),
-            remaining_seconds: if alive { seconds(deadline.saturating_duration_since(now)) } else { 0.0 },
+            remaining_seconds: deadline
+                .map_or(0.0, |deadline| seconds(deadline.saturating_duration_since(now))),
             executions: self.executions.load(Ordering::Relaxed),
         }
     }
 
     /// The status document, with that sample. `ended_at` is what the caller knows.
     pub(crate) fn status_document(&self, sample: &Sample, ended_at: Option<String>) -> SandboxStatus {
-        let (status, reason, expires_at) = {
+        let (status, reason, expires_at, deadline) = {
             let life = self.life();
-            let (status, reason) = match &life.phase {
-                Phase::Running => (SandboxState::Running, None),
-                Phase::Ended { state, reason } => (*state, Some(reason.clone())),
+            let (status, reason, deadline) = match &life.phase {
+                Phase::Running => (SandboxState::Running, None, Some(life.deadline)),
+                Phase::Ended { state, reason } => (*state, Some(reason.clone()), None),
             };
-            (status, reason, life.expires_at.clone())
+            (status, reason, Arc::clone(&life.expires_at), deadline)
         };
+        let assignment = self.assignment();
+        let text = |of: fn(&Assignment) -> &Arc<str>| assignment.map(|assignment| Arc::clone(of(assignment)));
         SandboxStatus {
-            sandbox_id: self.id.clone(),
-            name: self.name().to_owned(),
-            template: self.template_name().to_owned(),
+            sandbox_id: Arc::clone(&self.id),
+            name: text(|assignment| &assignment.name).unwrap_or_default(),
+            template: text(|assignment| &assignment.template_name)
+                .unwrap_or_else(|| self.template.name().into()),
             status,
-            started_at: self.started_at(),
+            started_at: text(|assignment| &assignment.started_at).unwrap_or_default(),
             expires_at,
             ended_at,
             reason,
             limits: self.limits,
             isolation: self.isolation.clone(),
             deployment_id: self.deployment_id().map(str::to_owned),
-            metrics: self.metrics(sample),
-            sampled_at: sample.sampled_at.clone(),
+            metrics: self.figures(sample, deadline),
+            sampled_at: Arc::clone(&sample.sampled_at),
             timestamp: now(),
         }
     }
@@ -656,10 +664,10 @@ impl Sandbox {
                 Phase::Running => SandboxState::Running,
                 Phase::Ended { state, .. } => state,
             };
-            (status, life.expires_at.clone())
+            (status, life.expires_at.to_string())
         };
         SandboxSummary {
-            sandbox_id: self.id.clone(),
+            sandbox_id: self.id.to_string(),
             name: self.name().to_owned(),
             template: self.template_name().to_owned(),
             status,
@@ -672,7 +680,7 @@ impl Sandbox {
     }
 
     fn started_at(&self) -> String {
-        self.assignment().map(|assignment| assignment.started_at.clone()).unwrap_or_default()
+        self.assignment().map(|assignment| assignment.started_at.to_string()).unwrap_or_default()
     }
 }
 

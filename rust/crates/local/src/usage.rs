@@ -1,7 +1,7 @@
 //! What a sandbox uses: figures of its cgroups, read through descriptors that stay open, and what only its init knows.
 
 use std::os::fd::OwnedFd;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use e2bridge_core::time::now;
@@ -120,7 +120,7 @@ pub(crate) struct Sample {
     /// When.
     pub(crate) taken: Instant,
     /// The same for documents.
-    pub(crate) sampled_at: String,
+    pub(crate) sampled_at: Arc<str>,
     pub(crate) cpu_us: Option<u64>,
     /// Percent of one processor since the sample before.
     pub(crate) cpu_percent: Option<f64>,
@@ -157,7 +157,7 @@ impl Sample {
         let memory_bytes = usage.memory_bytes().or_else(|| inside.map(|inside| inside.rss_bytes));
         Self {
             taken,
-            sampled_at: now(),
+            sampled_at: now().into(),
             cpu_us,
             cpu_percent,
             memory_bytes,

@@ -601,7 +601,7 @@ impl Worker {
                     _ => Code::Unavailable,
                 };
                 Err(Error::new(code, format!("the interpreter does not start: {stage}: {reason}"))
-                    .with("sandbox_id", sandbox.id.as_str())
+                    .with("sandbox_id", &*sandbox.id)
                     .with("stage", stage)
                     .with("errno", errno))
             }

@@ -715,7 +715,7 @@ fn ids_of_both_forms_are_taken_and_others_are_not_sent() {
     let server = Server::new(|asked| asked.path().ends_with("/metrics").then(|| Reply::Json(200, json!([]))));
     let backend = open(&server);
     for id in ["sb_iabc", "iabc"] {
-        assert_eq!(backend.sandbox_status(id).unwrap().sandbox_id, "sb_iabc");
+        assert_eq!(&*backend.sandbox_status(id).unwrap().sandbox_id, "sb_iabc");
     }
     let before = server.all_asked().len();
     for id in ["sb_", "../x", "sb_a/b", "a?b", ""] {

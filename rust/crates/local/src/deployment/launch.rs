@@ -173,7 +173,7 @@ fn settle(
 /// Takes one event of a start command; true when it has ended well.
 fn event(outcome: &Outcome) -> Result<bool> {
     let Ok(Launched { sandbox, start_command: Some(process), .. }) = outcome else { return Ok(true) };
-    let failed = |how: String| start_command_error(&how).with("sandbox_id", sandbox.id.as_str());
+    let failed = |how: String| start_command_error(&how).with("sandbox_id", &*sandbox.id);
     match sandbox.receive(&process.channel)? {
         InitEvent::Started { .. } => Ok(false),
         InitEvent::Exited(Exit { exit_code: Some(0), .. }) => Ok(true),
@@ -199,7 +199,7 @@ fn agents(engine: &Arc<Engine>, plan: &Plan, outcomes: &mut [Outcome], token: &C
     let ids: Vec<(usize, String)> = outcomes
         .iter()
         .enumerate()
-        .filter_map(|(index, outcome)| Some((index, outcome.as_ref().ok()?.sandbox.id.clone())))
+        .filter_map(|(index, outcome)| Some((index, outcome.as_ref().ok()?.sandbox.id.to_string())))
         .collect();
     // A token wakes one thread, so each agent has its own; the call's token cancels them all.
     let tokens: Arc<[CancelToken]> = ids.iter().map(|_| CancelToken::new()).collect();

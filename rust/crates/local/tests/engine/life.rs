@@ -27,9 +27,9 @@ fn a_sandbox_lives_from_create_to_terminate() {
     assert_eq!(engine.live_sandboxes(), 1);
 
     let status = engine.sandbox_status(id).unwrap();
-    assert_eq!((status.status, status.name.as_str()), (SandboxState::Running, "test"));
-    assert_eq!(status.started_at, created.started_at);
-    assert_eq!(status.expires_at, created.expires_at);
+    assert_eq!((status.status, &*status.name), (SandboxState::Running, "test"));
+    assert_eq!(*status.started_at, *created.started_at);
+    assert_eq!(*status.expires_at, *created.expires_at);
     assert_eq!(status.metrics.memory_limit_bytes, 512 << 20);
     assert_eq!(status.metrics.disk_limit_bytes, 256 << 20);
     assert!(status.metrics.remaining_seconds > 3_590.0 && status.metrics.remaining_seconds <= 3_600.0);
@@ -129,7 +129,7 @@ fn a_new_time_out_counts_from_now_in_both_directions() {
     let short = CreateSandbox::new("short", None, Some(1), None, None).unwrap();
     let id = engine.create_sandbox(&short, &CancelToken::new()).unwrap().sandbox_id;
     let set = engine.set_timeout(&id, 100).unwrap();
-    assert_eq!(engine.sandbox_status(&id).unwrap().expires_at, set.expires_at);
+    assert_eq!(*engine.sandbox_status(&id).unwrap().expires_at, *set.expires_at);
     std::thread::sleep(Duration::from_millis(1_300));
     assert_eq!(state(&engine, &id), SandboxState::Running);
     let began = Instant::now();

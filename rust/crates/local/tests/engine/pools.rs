@@ -149,7 +149,7 @@ fn a_life_begins_at_the_hand_out() {
     let status = engine.sandbox_status(&id).unwrap();
     // All of them are of one form, so that they sort as they follow each other.
     assert!(
-        status.started_at >= before && status.started_at <= e2bridge_core::time::now(),
+        *status.started_at >= *before && *status.started_at <= *e2bridge_core::time::now(),
         "{}",
         status.started_at
     );

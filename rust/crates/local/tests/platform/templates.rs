@@ -35,7 +35,7 @@ fn what_a_sandbox_changed_comes_back_in_the_next() {
             "/data:\n\n/home/user:\n\n/tmp:\n"
         );
         let status = fixture.backend.sandbox_status(&sandbox).unwrap();
-        assert_eq!(status.template, "tool");
+        assert_eq!(*status.template, *"tool");
     }
 
     let replaced = fixture.export(&first, "tool", true).unwrap();
