@@ -1,7 +1,7 @@
 //! Process 1 of a sandbox: executions under shepherds, files, trees; no user code.
 //!
 //! ```text
-//! init ──── shepherd ──── program, its descendants, and its orphans
+//! init ──── shepherd ──── program or forked CPython worker, its descendants, and its orphans
 //!   ├────── shepherd ──── ...
 //!   ├────── embedded JavaScript worker
 //!   └────── agent: one file or tree request
@@ -71,7 +71,7 @@ pub struct InitOptions {
 /// An interpreter in the memory of this process, of which forks serve the worker protocol at once.
 #[derive(Clone, Copy)]
 pub struct WarmPython {
-    /// Of the process of a worker.
+    /// Name of a worker's process.
     pub name: &'static std::ffi::CStr,
     /// Called right before the fork, in the process that forks.
     pub before_fork: fn(),

@@ -77,11 +77,12 @@ impl MemoryWatch {
         });
         // What is cheap to read counts a page once for each process that shares it since a fork, so that it decides only when it is
         // little enough.
-        let mut uses = usage(&snapshot, |pid| processes.anonymous_bytes(pid));
+        let mut uses = usage(&snapshot, |pid, _| processes.anonymous_bytes(pid));
         if total(&uses, files) > limit {
-            uses = usage(&snapshot, |pid| {
-                // Who is closed to the look is a fork of this process that executes nothing.
-                let unshared = || Some(processes.anonymous_bytes(pid)?.saturating_sub(self.inherited));
+            uses = usage(&snapshot, |pid, top| {
+                // A child of this process is a fork of it, and closed to the look: a shepherd, an agent, the embedded engine.
+                let inherited = if pid == top { self.inherited } else { 0 };
+                let unshared = || Some(processes.anonymous_bytes(pid)?.saturating_sub(inherited));
                 processes.proportional_bytes(pid).or_else(unshared)
             });
         }
@@ -102,18 +103,18 @@ fn pause(left: u64) -> Duration {
 fn talker(processes: &mut Processes) -> Option<i32> {
     let snapshot = processes.snapshot();
     let most = |uses: Vec<(i32, u64)>| uses.into_iter().max_by_key(|(_, count)| *count);
-    most(usage(&snapshot, |pid| processes.descriptors(pid)))
+    most(usage(&snapshot, |pid, _| processes.descriptors(pid)))
         .filter(|(_, count)| *count > 0)
-        .or_else(|| most(usage(&snapshot, |pid| processes.anonymous_bytes(pid))))
+        .or_else(|| most(usage(&snapshot, |pid, _| processes.anonymous_bytes(pid))))
         .map(|(top, _)| top)
 }
 
-/// Bytes of each tree below process 1.
-fn usage(snapshot: &Snapshot, of: impl Fn(i32) -> Option<u64>) -> Vec<(i32, u64)> {
+/// Bytes of each tree below process 1; `of` is given a process and the child of process 1 that it is below of, or is.
+fn usage(snapshot: &Snapshot, of: impl Fn(i32, i32) -> Option<u64>) -> Vec<(i32, u64)> {
     let mut uses: Vec<(i32, u64)> = Vec::new();
     for (process, top) in snapshot.processes.iter().zip(snapshot.tops()) {
         let Top::Child(top) = top else { continue };
-        let bytes = of(process.pid).unwrap_or(0);
+        let bytes = of(process.pid, top).unwrap_or(0);
         match uses.iter_mut().find(|(known, _)| *known == top) {
             Some((_, sum)) => *sum += bytes,
             None => uses.push((top, bytes)),
@@ -139,7 +140,7 @@ mod tests {
     fn a_tree_is_counted_as_one() {
         let processes = vec![process(1, 0), process(2, 1), process(3, 2), process(4, 3), process(5, 1)];
         let snapshot = Snapshot { processes, vanished: false, init: 1 };
-        let uses = usage(&snapshot, |pid| (pid != 4).then(|| u64::try_from(pid).unwrap()));
+        let uses = usage(&snapshot, |pid, _| (pid != 4).then(|| u64::try_from(pid).unwrap()));
         assert_eq!(uses, [(2, 5), (5, 5)]);
         assert_eq!(total(&uses, 7), 17);
     }

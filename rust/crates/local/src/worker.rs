@@ -377,7 +377,7 @@ pub(crate) fn run(
 pub(crate) fn prestart(sandbox: &Sandbox) -> Result<()> {
     let interpreter = Interpreter::of_pool(sandbox.template);
     let mut worker = Worker::start(sandbox, interpreter, None)?;
-    // The embedded engine is there at once; the others take up to a tenth of a second.
+    // The embedded engine is there at once; a fork of CPython takes some milliseconds, Node up to a tenth of a second.
     if interpreter != Interpreter::EmbeddedJavaScript {
         worker.greet()?;
     }

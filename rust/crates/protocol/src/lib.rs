@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! library --supervisor socket--> supervisor --zygote socket--> template zygote --clone--> init of a sandbox
-//! library --control socket, one per sandbox-------------------------------------> init --> shepherd --> program
+//! library --control socket, one per sandbox-------------------------------------> init --> shepherd --> program or worker
 //! library --worker socket, one per warm interpreter-----------------------------> worker
 //! ```
 //!

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    e2bridge_supervisor::run(include_bytes!(concat!(env!("OUT_DIR"), "/python-module")))
+    e2bridge_supervisor::run(include_bytes!(concat!(env!("OUT_DIR"), "/python-zygote")))
 }

@@ -1,5 +1,5 @@
-//! Messages between the supervisor, its zygotes and the clones that become sandboxes. All of these run this program's code
-//! only, never a user's.
+//! Messages between the supervisor, its zygotes and the clones that become sandboxes. None of these runs a user's code; where CPython is
+//! the zygote, that and its clones hold the host's interpreter, too.
 
 use std::fmt;
 use std::io;
@@ -54,6 +54,8 @@ pub(crate) struct PerProcess {
 /// Zygote to supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ZygoteReply {
+    /// The root is finished, and the interpreter is about to be executed in it, to become the zygote.
+    BecomesInterpreter,
     /// The root is finished and seccomp is in force.
     Ready,
     /// The zygote cannot be; it exits.

@@ -250,6 +250,13 @@ pub(crate) struct Interpreter {
     pub(crate) worker: Option<Vec<u8>>,
 }
 
+impl Interpreter {
+    /// Whether something of it is below a place that is writable inside, and is there only in a sandbox.
+    pub(crate) fn carried(&self) -> bool {
+        self.needs.iter().any(|need| PLACES.iter().any(|place| need.path.starts_with(place.path)))
+    }
+}
+
 /// A part of the host that an interpreter needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Need {

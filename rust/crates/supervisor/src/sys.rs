@@ -206,7 +206,8 @@ pub(crate) fn clone_process(flags: u32) -> io::Result<Cloned> {
 
 /// Takes over descriptors in a fresh clone, closing everything else but the standard streams; and whether that could be closed.
 ///
-/// The other owners of what it closes and returns are on a stack to which that process never returns.
+/// The other owners of what it closes and returns are on a stack to which that process never returns; or an interpreter's, which are told
+/// other numbers before they are used again.
 pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> ([OwnedFd; N], io::Result<()>) {
     let mut sorted = fds;
     sorted.sort_unstable();
@@ -223,7 +224,8 @@ pub(crate) fn keep_only<const N: usize>(fds: [RawFd; N]) -> ([OwnedFd; N], io::R
     (fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }), closed)
 }
 
-/// Gives descriptors the numbers under which the program that is executed next finds them; and copies that are closed in it.
+/// Gives descriptors the numbers under which what comes next finds them: a program that is executed, a worker. Answers copies that are
+/// closed in a program. Who owned those numbers must not close them any more.
 ///
 /// # Errors
 /// As `dup(2)`.
@@ -234,7 +236,7 @@ pub(crate) fn place<const N: usize>(fds: [(BorrowedFd<'_>, RawFd); N]) -> io::Re
         copies.push(rustix::io::fcntl_dupfd_cloexec(fd, OUT_OF_THE_WAY)?);
     }
     for (copy, (_, number)) in copies.iter().zip(fds) {
-        // SAFETY: what had that number is replaced; this process executes another program, or ends.
+        // SAFETY: no memory is involved; the caller sees to the owner of that number.
         if unsafe { libc::dup2(copy.as_raw_fd(), number) } < 0 {
             return Err(io::Error::last_os_error());
         }

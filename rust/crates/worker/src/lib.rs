@@ -6,7 +6,7 @@ mod wire;
 use std::os::fd::OwnedFd;
 
 /// Worker program of CPython 3.8 or newer, to be started as `python3 -I -B -u <file>`; it serves descriptor 3. With the argument
-/// `zygote` it becomes a zygote by way of `/etc/e2bridge/zygote.so`, an extension module with a function `serve(resume)`.
+/// `zygote` it becomes a zygote by way of `/etc/e2bridge/python-zygote.so`, an extension module with a function `serve(resume)`.
 pub const PYTHON_WORKER: &str = include_str!("../worker/python.py");
 /// Worker program of Node.js 18 or newer, to be started as `node <file>`; it serves descriptor 3.
 pub const NODE_WORKER: &str = include_str!("../worker/node.js");

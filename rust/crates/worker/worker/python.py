@@ -17,7 +17,8 @@ Whatever this program needs is bound to names of its own at the start, so that c
 that goes for this program's own frames can still break it; that costs it this process, no more.
 
 A start is to be cheap: as much as can be is taken from modules in C, and what only an exception needs is imported at the first one, or when there
-is time.
+is time. With the argument "zygote" this program makes itself ready, and hands its process over to the zygote's extension module, which comes
+back in each forked worker.
 """
 
 import atexit
@@ -52,6 +53,8 @@ library = os
 ast, atexit, gc, io, os, resource, signal, time = map(frozen, (_ast, atexit, gc, io, os, resource, _signal, time))
 
 CHANNEL = 3
+# The zygote's extension module.
+ZYGOTE = "/etc/e2bridge/python-zygote.so"
 MAX_MESSAGE = 64 * 1024 * 1024
 # Bytes that one read asks for at least.
 READ = 16 * 1024
@@ -127,8 +130,8 @@ class State:
     later = {}
     # Something was imported that stays.
     grown = False
-    # False in a fork that has yet to get a copy of each page of memory that it writes to, which costs a fault.
-    copied = True
+    # False in a fork: it has yet to get a copy of each page of memory that it writes to, which costs a fault.
+    rehearsed = True
 
 
 def on_alarm(_signal, _frame):
@@ -822,8 +825,8 @@ def serve():
         if body is None:
             return
         request = _scan(body.decode("utf-8"), 0)[0]
-        if not State.copied:
-            State.copied = True
+        if not State.rehearsed:
+            State.rehearsed = True
             if request["stateless"] and not request["code"]:
                 # Asked first whether it is there, it has the time to be there as a whole.
                 warm_up(WARM_UP)
@@ -882,7 +885,7 @@ def make_ready():
 
 
 def rehearse():
-    """Makes what is here already nothing to be looked at again and again."""
+    """Makes ready, runs some code unseen, and spares the collector what is there then."""
     sys.argv[:] = [""]
     builtins.display = display
     make_ready()
@@ -894,7 +897,8 @@ def rehearse():
 
 def finish_forked(environment, added, missing):
     """Serves in a fork of a rehearsed process, which had another environment, directory, signals and descriptors. `added` is what the
-    interpreter's own library had added to that environment, `missing` the directories of modules that were not there."""
+    interpreter's own library had added to that environment, `missing` the directories of modules that were not there. Without an
+    environment it is tried whether this process can be forked."""
     State.pid = _getpid()
     variables = dict(variable.split(b"=", 1) for variable in environment.split(b"\0")[:-1])
     if any(map(library.path.isdir, missing)):
@@ -911,7 +915,7 @@ def finish_forked(environment, added, missing):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, on_alarm)
     make_ready()
-    State.copied = False
+    State.rehearsed = False
     try:
         serve()
     finally:
@@ -931,11 +935,9 @@ def be_zygote():
     State.grown = False
     gc.freeze()
     load = __import__("_imp").create_dynamic
-    load(SimpleNamespace(name="e2bridge_zygote", origin=ZYGOTE)).serve(lambda environment: finish_forked(environment, added, missing))
-
-
-# Where the module is, for a process that is to become a zygote.
-ZYGOTE = "/etc/e2bridge/zygote.so"
+    load(SimpleNamespace(name="e2bridge_python_zygote", origin=ZYGOTE)).serve(
+        lambda environment: finish_forked(environment, added, missing if environment else ())
+    )
 
 
 def main():

@@ -48,8 +48,8 @@ const REMOVAL_INTERVAL: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 /// The event loop itself cannot work.
-pub(crate) fn run(library: OwnedFd, python_module: &'static [u8]) -> io::Result<()> {
-    let mut supervisor = Supervisor::new(library, python_module)?;
+pub(crate) fn run(library: OwnedFd, python_zygote: &'static [u8]) -> io::Result<()> {
+    let mut supervisor = Supervisor::new(library, python_zygote)?;
     let result = supervisor.serve();
     supervisor.end_everything();
     result
@@ -135,12 +135,12 @@ struct Supervisor {
     /// Sandboxes that ended because their memory was full.
     ended_of_memory: BTreeSet<u64>,
     /// The file by which CPython becomes a zygote; empty where there is none.
-    python_module: &'static [u8],
+    python_zygote: &'static [u8],
     checks: Checks,
 }
 
 impl Supervisor {
-    fn new(library: OwnedFd, python_module: &'static [u8]) -> io::Result<Self> {
+    fn new(library: OwnedFd, python_zygote: &'static [u8]) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut poller = Poller { epoll, sources: HashMap::new(), next: 0 };
         poller.add(&library, Source::Library)?;
@@ -156,7 +156,7 @@ impl Supervisor {
             sandboxes: BTreeMap::new(),
             timed: BTreeSet::new(),
             ended_of_memory: BTreeSet::new(),
-            python_module,
+            python_zygote,
             checks: Checks::default(),
         })
     }

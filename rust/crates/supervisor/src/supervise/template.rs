@@ -30,9 +30,9 @@ const MOST_ORDERS: u32 = 16;
 const REST: Duration = Duration::from_millis(50);
 /// How long one is kept that is not needed.
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// Longest time for an interpreter to become a zygote; after that, and when it fails otherwise, one that executes it takes its place.
+/// Longest time for an interpreter to become a zygote; less than half of what a sandbox waits.
 const FORKS_PATIENCE: Duration = Duration::from_secs(5);
-/// How often an interpreter may fail to become a zygote before it is no longer tried.
+/// How often in a row it may fail to become one; after that it is executed for every worker.
 const MOST_FAILURES: u32 = 2;
 /// Clones of an interpreter before another one takes its place: they share its secrets, as that of `hash()`.
 const MOST_CLONES: u32 = 1000;
@@ -49,10 +49,8 @@ pub(super) struct TemplateState {
     zygote: Option<u64>,
     /// The same in the tier without namespaces.
     process_zygote: Option<u64>,
-    /// How often its interpreter failed to become a zygote since it last did,
+    /// How often in a row its interpreter failed to become a zygote.
     failures: u32,
-    /// and why.
-    never_forks: Option<String>,
 }
 
 impl TemplateState {
@@ -83,7 +81,7 @@ pub(super) struct Zygote {
     tier: Tier,
     /// It is the interpreter.
     forks: bool,
-    /// When an interpreter must be ready.
+    /// The interpreter has been executed, and must be ready then.
     ready_by: Option<Instant>,
     /// Orders that it was sent.
     clones: u32,
@@ -233,11 +231,7 @@ impl Supervisor {
     /// What is known of a template's interpreter: its version, when it has been found.
     pub(super) fn interpreter_version(&self, template: Template) -> Option<String> {
         let interpreter = self.templates.get(&template)?.interpreter.as_ref()?;
-        let path = interpreter.executable.display();
-        let never_forks = self.templates.get(&template)?.never_forks.as_ref();
-        let never_forks = never_forks
-            .map(|reason| format!("; started anew for each worker, because it cannot be forked: {reason}"));
-        Some(format!("{} ({path}){}", interpreter.version, never_forks.unwrap_or_default()))
+        Some(format!("{} ({})", interpreter.version, interpreter.executable.display()))
     }
 
     /// A candidate has ended, or its time has.
@@ -275,8 +269,10 @@ impl Supervisor {
         let identity = client.identity;
         let per_process_memory = client.layout.mechanism(Controller::Memory) == Mechanism::Fallback;
         let compiled = interpreter.and_then(|interpreter| interpreter.worker.as_deref());
-        let may_fork = self.templates.entry(template).or_default().never_forks.is_none();
-        let module = Some(self.python_module).filter(|module| !module.is_empty());
+        let may_fork = self.templates.entry(template).or_default().failures < MOST_FAILURES;
+        // A carried interpreter is not at its place before a sandbox's writable places are there.
+        let may_fork = may_fork && interpreter.is_some_and(|interpreter| !interpreter.carried());
+        let module = Some(self.python_zygote).filter(|module| !module.is_empty());
         let module = module.filter(|_| may_fork && template == Template::Python && tier == Tier::Full);
         let mut workers = vec![
             // CPython takes a program that begins as its own bytecode does for that, whatever its name.
@@ -287,8 +283,7 @@ impl Supervisor {
         workers.extend(module.map(|module| (zygote::python::MODULE, module)));
         let host = zygote::root::read_host().map_err(|step| explain(&step))?;
         let view = View::new(&host, interpreter, &workers);
-        // A carried interpreter is not at its place before a sandbox's writable places are there.
-        let forks = module.is_some() && view.carried.is_empty();
+        let forks = module.is_some();
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         let (near, far) =
             socket::seqpacket_pair().map_err(|error| system("start zygote", "socketpair", error))?;
@@ -317,7 +312,7 @@ impl Supervisor {
             template,
             tier,
             forks,
-            ready_by: forks.then(|| Instant::now() + FORKS_PATIENCE),
+            ready_by: None,
             clones: 0,
             retired: false,
             socket: (near, socket),
@@ -443,6 +438,9 @@ impl Supervisor {
             other => other,
         };
         match heard {
+            Ok(Some((ZygoteReply::BecomesInterpreter, _))) => {
+                zygote.ready_by = Some(Instant::now() + FORKS_PATIENCE);
+            }
             Ok(Some((ZygoteReply::Ready, _))) => {
                 zygote.ready = true;
                 zygote.ready_by = None;
@@ -474,10 +472,6 @@ impl Supervisor {
 
     /// An interpreter has not become a zygote in time.
     pub(super) fn zygote_is_late(&mut self, number: u64) {
-        if let Some(zygote) = self.zygotes.get(&number) {
-            // Nobody is to wait for that twice.
-            self.templates.entry(zygote.template).or_default().failures = MOST_FAILURES - 1;
-        }
         let reason = format!("it was not ready within {} s", FORKS_PATIENCE.as_secs());
         self.zygote_failed(number, &unavailable("start zygote", reason));
     }
@@ -486,11 +480,10 @@ impl Supervisor {
     pub(super) fn zygote_failed(&mut self, number: u64, failure: &Failure) {
         let Some(zygote) = self.zygotes.get_mut(&number) else { return };
         zygote.kill();
-        zygote.ready_by = None;
         self.poller.remove(&zygote.socket.0, zygote.socket.1);
         let waiting = std::mem::take(&mut zygote.queue);
         let template = zygote.template;
-        let instead = zygote.forks && !zygote.ready;
+        let instead = zygote.ready_by.take().is_some();
         let state = self.templates.entry(template).or_default();
         let current = state.zygote(zygote.tier);
         if *current == Some(number) {
@@ -498,7 +491,6 @@ impl Supervisor {
         }
         if instead {
             state.failures += 1;
-            state.never_forks = (state.failures >= MOST_FAILURES).then(|| failure.message.clone());
         }
         for sandbox in waiting {
             match instead {

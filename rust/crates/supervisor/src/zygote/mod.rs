@@ -1,5 +1,6 @@
 //! A template's zygote: process 1 of namespaces of its own, with the finished root, seccomp and limits that its clones inherit,
-//! and the capabilities over its own id range that cloning needs. It runs no code but this program's, and CPython's where it is that.
+//! and the capabilities over its own id range that cloning needs. It runs no code but this program's and, where it is CPython, the
+//! interpreter's own.
 
 pub(crate) mod python;
 pub(crate) mod root;
@@ -94,28 +95,28 @@ impl Zygote {
     }
 
     /// The part that follows on [`python::become_interpreter`].
-    #[cfg(feature = "python-module")]
+    #[cfg(feature = "python-zygote")]
     fn serve_in_interpreter(
         &self,
         socket: BorrowedFd<'_>,
         python: WarmPython,
-        rehearse: impl FnOnce() -> Result<(), Step>,
+        try_fork: impl FnOnce() -> Result<(), Step>,
     ) -> Result<(), Step> {
         rustix::thread::set_name(NAME).at("set name")?;
         self.follow_supervisor()?;
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at("set dumpable")?;
-        self.clone_sandboxes(socket, Some(python), rehearse)
+        self.clone_sandboxes(socket, Some(python), try_fork)
     }
 
     fn clone_sandboxes(
         &self,
         socket: BorrowedFd<'_>,
         python: Option<WarmPython>,
-        rehearse: impl FnOnce() -> Result<(), Step>,
+        try_fork: impl FnOnce() -> Result<(), Step>,
     ) -> Result<(), Step> {
         let prepared = launch::Prepared::new(&self.view, python)?;
         let networks = Networks::new(self.per_process_memory)?;
-        self.finish(socket, rehearse)?;
+        self.finish(socket, try_fork)?;
         let networks = RefCell::new(networks);
         // With nothing to do, the next network is made. When that fails, the next clone says so.
         let idle = || {
@@ -167,7 +168,7 @@ impl Zygote {
     fn finish(
         &self,
         socket: BorrowedFd<'_>,
-        rehearse: impl FnOnce() -> Result<(), Step>,
+        try_fork: impl FnOnce() -> Result<(), Step>,
     ) -> Result<(), Step> {
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
@@ -179,7 +180,7 @@ impl Zygote {
             seccomp::Filters::new(self.per_process_memory)?.install()?;
         }
         self.keep_what_cloning_needs()?;
-        rehearse()?;
+        try_fork()?;
         sys::forget_children();
         sys::trim_heap();
         sys::fill_heap();

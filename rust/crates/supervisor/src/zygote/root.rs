@@ -163,7 +163,7 @@ pub(super) fn hide_local() -> Result<(), Step> {
 ///
 /// # Errors
 /// As `umount(2)`.
-#[cfg(feature = "python-module")]
+#[cfg(feature = "python-zygote")]
 pub(super) fn show_local() -> Result<(), Step> {
     unmount("/usr/local", UnmountFlags::DETACH).about("show", "/usr/local")
 }

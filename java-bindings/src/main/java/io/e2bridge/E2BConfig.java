@@ -263,7 +263,7 @@ public final class E2BConfig {
         }
 
         /**
-         * How many ready sandboxes of {@code node} are kept, as in {@link #poolBase}; each holds 8 MiB or more.
+         * How many ready sandboxes of {@code node} are kept, as in {@link #poolBase}; each holds about 10 MiB.
          *
          * @param count 0 to 64; null: 1, with its interpreter started
          * @return this
