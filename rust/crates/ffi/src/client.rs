@@ -144,18 +144,19 @@ impl Client {
     /// # Errors
     /// `INVALID_ARGUMENT` when a call of that number is in flight.
     pub(crate) fn begin(&self, number: u64) -> Result<InFlight<'_>> {
-        let token = Arc::new(CancelToken::new());
-        if number != 0 {
+        let token = if number == 0 {
+            Token::Own(CancelToken::new())
+        } else {
             match self.cancellable().entry(number) {
-                Entry::Vacant(entry) => entry.insert(Arc::clone(&token)),
+                Entry::Vacant(entry) => Token::Shared(Arc::clone(entry.insert(Arc::default()))),
                 Entry::Occupied(_) => {
                     return Err(Error::invalid(
                         "call",
                         format!("a call numbered {number} is in flight on this client"),
                     ));
                 }
-            };
-        }
+            }
+        };
         LIVE_CALLS.fetch_add(1, Ordering::Relaxed);
         Ok(InFlight { client: self, number, token })
     }
@@ -180,13 +181,24 @@ impl Client {
 pub(crate) struct InFlight<'a> {
     client: &'a Client,
     number: u64,
-    token: Arc<CancelToken>,
+    token: Token,
+}
+
+/// What cancels a call.
+enum Token {
+    /// Nobody: it has no number.
+    Own(CancelToken),
+    /// Who knows its number.
+    Shared(Arc<CancelToken>),
 }
 
 impl InFlight<'_> {
     /// What cancels it.
     pub(crate) fn token(&self) -> &CancelToken {
-        &self.token
+        match &self.token {
+            Token::Own(token) => token,
+            Token::Shared(token) => token,
+        }
     }
 }
 

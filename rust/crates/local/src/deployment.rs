@@ -111,7 +111,7 @@ impl Instance {
 
     /// Processor use since the sample before, percent of the instance's limit.
     fn load_percent(&mut self) -> Option<f64> {
-        let sample = self.sandbox.sample();
+        let sample = self.sandbox.sample(Instant::now());
         let cpu_us = sample.cpu_us?;
         let (before_us, before) = self.load.replace((cpu_us, sample.taken))?;
         let wall = sample.taken.saturating_duration_since(before).as_secs_f64();

@@ -545,11 +545,7 @@ impl Engine {
     pub(crate) fn status(&self, id: &str) -> Result<SandboxStatus> {
         self.check_open()?;
         match self.registry.find(id) {
-            Found::Live(sandbox) => {
-                let running = sandbox.state() == SandboxState::Running;
-                let sample = if running { sandbox.sample() } else { sandbox.last_sample() };
-                Ok(sandbox.status_document(&sample, None))
-            }
+            Found::Live(sandbox) => Ok(sandbox.live_status(Instant::now())),
             Found::Ended(status) => Ok(SandboxStatus { timestamp: now(), ..*status }),
             Found::Unknown => Err(unknown(id)),
         }
@@ -601,7 +597,7 @@ impl Engine {
         if self.kill(sandbox) {
             sandbox.explain_end(MEMORY_FULL);
         }
-        let status = sandbox.status_document(&sample, Some(now()));
+        let status = sandbox.last_status(&sample, now());
         self.registry.end(order(sandbox), status);
         self.deployments.sandbox_ended(sandbox);
     }

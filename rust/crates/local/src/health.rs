@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2bridge_core::document::{HealthReport, IsolationReport, SandboxHealth, SandboxLimits};
 use e2bridge_core::health::overall;
@@ -148,7 +148,7 @@ fn probe_all(sandboxes: &[Arc<Sandbox>]) -> Vec<(SandboxHealth, SandboxLimits)> 
 fn sandbox_health(sandbox: &Sandbox, answer: &Answer) -> SandboxHealth {
     let responsive = matches!(answer, Ok((InitEvent::Statistics(_), _)));
     // Asking one that does not answer again would only take longer.
-    let sample = if responsive { sandbox.sample() } else { sandbox.last_sample() };
+    let sample = if responsive { sandbox.sample(Instant::now()) } else { sandbox.last_sample() };
     SandboxHealth {
         sandbox_id: sandbox.id.to_string(),
         name: sandbox.name().to_owned(),

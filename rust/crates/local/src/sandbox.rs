@@ -551,11 +551,10 @@ impl Sandbox {
         matches!((before, self.memory_kills()), (Some(before), Some(after)) if after > before)
     }
 
-    /// A sample of at most 100 ms ago, and of after the last execution.
-    pub(crate) fn sample(&self) -> Arc<Sample> {
+    /// A sample of at most 100 ms before `now`, which is now, and of after the last execution.
+    pub(crate) fn sample(&self, now: Instant) -> Arc<Sample> {
         let (last, ask_again) = {
             let sampling = self.sampling();
-            let now = Instant::now();
             if let Some(last) = &sampling.last
                 && now.saturating_duration_since(last.taken) <= SAMPLE_AGE
                 && !self.changed.load(Ordering::Acquire)
@@ -565,7 +564,7 @@ impl Sandbox {
             (sampling.last.clone(), sampling.ask_again)
         };
         self.changed.store(false, Ordering::Release);
-        let asked = Instant::now() >= ask_again;
+        let asked = now >= ask_again;
         let inside = if asked { self.statistics(PROBE_PATIENCE).ok() } else { None };
         let silent = asked && inside.is_none();
         self.keep_sample(inside.as_ref(), last.as_deref(), silent)
@@ -600,12 +599,11 @@ impl Sandbox {
             let life = self.life();
             (life.deadline, matches!(life.phase, Phase::Running))
         };
-        self.figures(sample, alive.then_some(deadline))
+        self.figures(sample, alive.then_some(deadline), Instant::now())
     }
 
     /// The same of one that lives until `deadline`, or has ended.
-    fn figures(&self, sample: &Sample, deadline: Option<Instant>) -> SandboxMetrics {
-        let now = Instant::now();
+    fn figures(&self, sample: &Sample, deadline: Option<Instant>, now: Instant) -> SandboxMetrics {
         let started = self.assignment().map_or(self.made, |assignment| assignment.started);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let cpu_seconds = sample.cpu_us.map(|cpu| cpu as f64 / 1e6);
@@ -625,16 +623,35 @@ impl Sandbox {
         }
     }
 
-    /// The status document, with that sample. `ended_at` is what the caller knows.
-    pub(crate) fn status_document(&self, sample: &Sample, ended_at: Option<String>) -> SandboxStatus {
-        let (status, reason, expires_at, deadline) = {
-            let life = self.life();
-            let (status, reason, deadline) = match &life.phase {
-                Phase::Running => (SandboxState::Running, None, Some(life.deadline)),
-                Phase::Ended { state, reason } => (*state, Some(reason.clone()), None),
-            };
-            (status, reason, Arc::clone(&life.expires_at), deadline)
+    /// The status document.
+    pub(crate) fn live_status(&self, now: Instant) -> SandboxStatus {
+        let standing = self.standing();
+        let sample = if standing.deadline.is_some() { self.sample(now) } else { self.last_sample() };
+        self.status_document(standing, &sample, None, now)
+    }
+
+    /// The one by which it is remembered.
+    pub(crate) fn last_status(&self, sample: &Sample, ended_at: String) -> SandboxStatus {
+        self.status_document(self.standing(), sample, Some(ended_at), Instant::now())
+    }
+
+    fn standing(&self) -> Standing {
+        let life = self.life();
+        let (status, reason, deadline) = match &life.phase {
+            Phase::Running => (SandboxState::Running, None, Some(life.deadline)),
+            Phase::Ended { state, reason } => (*state, Some(reason.clone()), None),
         };
+        Standing { status, reason, deadline, expires_at: Arc::clone(&life.expires_at) }
+    }
+
+    fn status_document(
+        &self,
+        standing: Standing,
+        sample: &Sample,
+        ended_at: Option<String>,
+        at: Instant,
+    ) -> SandboxStatus {
+        let Standing { status, reason, deadline, expires_at } = standing;
         let assignment = self.assignment();
         let text = |of: fn(&Assignment) -> &Arc<str>| assignment.map(|assignment| Arc::clone(of(assignment)));
         SandboxStatus {
@@ -650,7 +667,7 @@ impl Sandbox {
             limits: self.limits,
             isolation: self.isolation.clone(),
             deployment_id: self.deployment_id().map(str::to_owned),
-            metrics: self.figures(sample, deadline),
+            metrics: self.figures(sample, deadline, at),
             sampled_at: Arc::clone(&sample.sampled_at),
             timestamp: now(),
         }
@@ -682,6 +699,16 @@ impl Sandbox {
     fn started_at(&self) -> String {
         self.assignment().map(|assignment| assignment.started_at.to_string()).unwrap_or_default()
     }
+}
+
+/// Where a life stands, for its status document.
+struct Standing {
+    status: SandboxState,
+    /// Why it ended.
+    reason: Option<String>,
+    /// While it lives.
+    deadline: Option<Instant>,
+    expires_at: Arc<str>,
 }
 
 /// A duration for documents, to the microsecond.
