@@ -97,6 +97,7 @@ fn protocol() {
         posture: posture.clone(),
         cgroups,
         interpreter: Some(text("/usr/bin/node")),
+        forks_python: true,
         root: None,
     };
     seed("created", &[1, 7], &SupervisorReply::Created(Box::new(created)));
