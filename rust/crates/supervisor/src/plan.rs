@@ -128,6 +128,11 @@ pub(crate) const PLACES: [Place; 8] = [
     Place { path: SCRATCH, name: "tmp", mode: 0o1777 },
 ];
 
+/// The writable place that a path is, or is below of.
+fn place_of(path: &Path) -> Option<&'static Place> {
+    PLACES.iter().find(|place| path.starts_with(place.path))
+}
+
 /// Where the writable file system is mounted first.
 pub(crate) const SCRATCH: &str = "/tmp";
 
@@ -253,7 +258,7 @@ pub(crate) struct Interpreter {
 impl Interpreter {
     /// Whether something of it is below a place that is writable inside, and is there only in a sandbox.
     pub(crate) fn carried(&self) -> bool {
-        self.needs.iter().any(|need| PLACES.iter().any(|place| need.path.starts_with(place.path)))
+        self.needs.iter().any(|need| place_of(&need.path).is_some())
     }
 }
 
@@ -385,7 +390,7 @@ impl View {
     /// Makes a path of the host visible under the same name.
     fn show(&mut self, Need { path, directory }: &Need) {
         let directory = *directory;
-        if let Some(place) = PLACES.iter().find(|place| path.starts_with(place.path)) {
+        if let Some(place) = place_of(path) {
             let kept = Path::new("/run/e2bridge").join(self.carried.len().to_string());
             let below = path.strip_prefix(place.path).unwrap_or(Path::new("")).to_owned();
             self.bind_at(path.to_owned(), kept.clone(), directory, false);

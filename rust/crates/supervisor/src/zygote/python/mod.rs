@@ -81,7 +81,6 @@ fn prepare(zygote: &Zygote, socket: BorrowedFd<'_>) -> Result<[OwnedFd; 2], Step
 #[cfg(feature = "python-zygote")]
 fn go_on(socket: BorrowedFd<'_>, handover: OwnedFd) -> Result<(), Step> {
     use e2bridge_protocol::supervisor::Template;
-
     use rustix::process::WaitOptions;
 
     use crate::plan::{Tier, View};
