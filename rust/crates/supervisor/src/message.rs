@@ -78,7 +78,7 @@ pub(crate) enum ZygoteReply {
 /// Supervisor to clone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CloneCommand {
-    /// The clone is in its cgroups.
+    /// The clone is in its cgroups of v2. `[file, …]`: what it writes 0 to, to be in those of v1.
     Go,
 }
 

@@ -78,9 +78,7 @@ struct Confined {
 }
 
 fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result<Confined, Step> {
-    let Some((CloneCommand::Go, _)) = socket::recv(status).at("receive")? else {
-        return Err(Step::refused("receive", "no supervisor"));
-    };
+    await_go(status)?;
     rustix::thread::set_name(c"e2b-init").at("set name")?;
     // While this process still owns its files in /proc.
     let badness = set_badness()?;
@@ -102,6 +100,17 @@ fn confine(prepared: &Prepared, order: &Order, status: BorrowedFd<'_>) -> Result
     drop_privileges()?;
     check()?;
     Ok(Confined { landlock_abi, badness, zero })
+}
+
+/// Waits for the supervisor's word, and joins the cgroups that this process must join by itself.
+pub(crate) fn await_go(status: BorrowedFd<'_>) -> Result<(), Step> {
+    let Some((CloneCommand::Go, groups)) = socket::recv(status).at("receive")? else {
+        return Err(Step::refused("receive", "no supervisor"));
+    };
+    for group in &groups {
+        rustix::io::write(group, b"0").at("attach cgroup")?;
+    }
+    Ok(())
 }
 
 /// For memory that init shares with its children.

@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySet, SecureComputingMode};
 use super::rules::{self, Proc};
 use super::{Prepared, files, tasks_of};
 use crate::launch::child;
-use crate::message::{At, CloneCommand, CloneReport, Order, PerProcess, Step};
+use crate::message::{At, CloneReport, Order, PerProcess, Step};
 use crate::plan::{Identity, PLACES};
 use crate::sys::{self, Cloned};
 
@@ -79,9 +79,7 @@ fn confine(
     directory: &Path,
     status: BorrowedFd<'_>,
 ) -> Result<u32, Step> {
-    let Some((CloneCommand::Go, _)) = socket::recv(status).at("receive")? else {
-        return Err(Step::refused("receive", "no supervisor"));
-    };
+    child::await_go(status)?;
     rustix::thread::set_name(c"e2b-keeper").at("set name")?;
     rustix::process::setsid().at("make session")?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).at("become subreaper")?;

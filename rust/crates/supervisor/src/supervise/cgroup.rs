@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use e2bridge_init::weaken::{self, Defence};
@@ -320,6 +321,10 @@ impl Layout {
                 continue;
             }
             let made = fs::create_dir(&directory);
+            match home.mechanism {
+                Mechanism::CgroupV2 => groups.joined_by_pid.push(directory.join("cgroup.procs")),
+                _ => groups.joined_by_self.push(directory.join("tasks")),
+            }
             groups.directories.push(directory);
             if let Err(error) = made {
                 groups.remove();
@@ -445,7 +450,11 @@ fn holds_processes(directory: &Path) -> bool {
 /// there is none.
 fn put(file: &Path, content: &str) -> io::Result<()> {
     use std::io::Write;
-    fs::OpenOptions::new().write(true).open(file)?.write_all(content.as_bytes())
+    writable(file)?.write_all(content.as_bytes())
+}
+
+fn writable(file: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).open(file)
 }
 
 fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> {
@@ -502,21 +511,28 @@ fn set_limits(home: &Home, directory: &Path, limits: &Limits) -> io::Result<()> 
 pub(crate) struct Groups {
     /// Each once; memory first.
     directories: Vec<PathBuf>,
+    /// Of v2: files that take the number of a process.
+    joined_by_pid: Vec<PathBuf>,
+    /// Of v1: files that take a thread, as 0 the one that writes. Of all ways into a group, this alone needs no lock against forks
+    /// and exits of the whole machine: taking that lock costs 7 to 15 ms after a pause, in which nothing on the machine can fork or exit.
+    joined_by_self: Vec<PathBuf>,
     /// As the library gets to know them.
     pub(crate) reported: Cgroups,
 }
 
 impl Groups {
-    /// Puts a process into all of them. The first time after a while takes the kernel 7 to 15 ms, for which the caller blocks.
+    /// Puts a process into those of v2, for which the caller blocks up to 15 ms, and opens what it has to write 0 to by itself, while
+    /// it has one thread, to be in those of v1.
     ///
     /// # Errors
     /// Names the group.
-    pub(crate) fn attach(&self, pid: u32) -> Result<(), Failure> {
-        for directory in &self.directories {
-            put(&directory.join("cgroup.procs"), &pid.to_string())
-                .map_err(|error| system("attach cgroup", &directory.display().to_string(), error))?;
+    pub(crate) fn admit(&self, pid: u32) -> Result<Vec<OwnedFd>, Failure> {
+        let refused = |file: &Path, error| system("attach cgroup", &file.display().to_string(), error);
+        for file in &self.joined_by_pid {
+            put(file, &pid.to_string()).map_err(|error| refused(file, error))?;
         }
-        Ok(())
+        let open = |file: &PathBuf| writable(file).map(OwnedFd::from).map_err(|error| refused(file, error));
+        self.joined_by_self.iter().map(open).collect()
     }
 
     /// Processes that the kernel ended because the memory limit was met.

@@ -245,7 +245,7 @@ impl Supervisor {
         Ok((order, [far, control]))
     }
 
-    /// The clone exists and waits. It gets its cgroups, or its processors, and is let go.
+    /// The clone exists and waits. It gets its cgroups and, where none bounds it, its processors, and is let go.
     pub(super) fn cloned(&mut self, number: u64, pidfd: OwnedFd, network: Option<OwnedFd>) {
         let kill = |pidfd: &OwnedFd| {
             // Fails only when it is gone.
@@ -279,14 +279,16 @@ impl Supervisor {
         let (pidfd, _) = sandbox.pidfd.as_ref().ok_or_else(gone)?;
         sandbox.init_pid =
             pid_of(pidfd).map_err(|error| system("create", "reading the pid of the clone", error))?;
-        if let Some(groups) = &sandbox.groups {
-            groups.attach(sandbox.init_pid)?;
-        }
+        let groups = match &sandbox.groups {
+            Some(groups) => groups.admit(sandbox.init_pid)?,
+            None => Vec::new(),
+        };
         if client.layout.mechanism(Controller::Cpu) == Mechanism::Fallback {
             client.pin(sandbox.init_pid, sandbox.create.limits.cpu_count)?;
         }
         let (status, _) = sandbox.status.as_ref().ok_or_else(gone)?;
-        socket::send(status, &CloneCommand::Go, &[])
+        let groups: Vec<_> = groups.iter().map(AsFd::as_fd).collect();
+        socket::send(status, &CloneCommand::Go, &groups)
             .map_err(|error| unavailable("create", format!("the clone ended: {error}")))
     }
 
