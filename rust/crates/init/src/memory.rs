@@ -133,7 +133,7 @@ mod tests {
     use crate::tree::Process;
 
     fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, group: pid, start: 0, state: b'S', threads: 1, ticks: 0, resident: 0 }
+        Process { pid, parent, group: pid, start: 0, state: b'S', threads: 1, ticks: 0 }
     }
 
     #[test]

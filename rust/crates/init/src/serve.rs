@@ -423,11 +423,7 @@ impl Server {
                 let running = self.executions.iter().filter(|execution| execution.running()).count();
                 tell(
                     &channel,
-                    &InitEvent::Statistics(statistics::collect(
-                        &self.processes.snapshot(),
-                        running,
-                        confinement,
-                    )),
+                    &InitEvent::Statistics(statistics::collect(&mut self.processes, running, confinement)),
                 );
             }
             InitRequest::Shutdown { grace_ms } => self.shut_down(channel, grace_ms),

@@ -7,18 +7,22 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 
 use crate::confinement::{Confinement, HOME};
 use crate::sys;
-use crate::tree::Snapshot;
+use crate::tree::Processes;
 
 /// Most files that are counted one by one: who asks for figures does not wait for a million of them.
 const MAX_COUNTED: u64 = 10_000;
 
 /// Collects them. `running` is the number of executions whose program has not ended.
-pub(crate) fn collect(snapshot: &Snapshot, running: usize, confinement: Option<&Confinement>) -> Statistics {
+pub(crate) fn collect(
+    processes: &mut Processes,
+    running: usize,
+    confinement: Option<&Confinement>,
+) -> Statistics {
+    let snapshot = processes.snapshot();
     let (bytes, inodes) = match confinement {
         Some(confinement) => count(&confinement.root),
         None => file_system(),
     };
-    let page = sys::page_size();
     let others = || snapshot.processes.iter().filter(|process| process.pid != snapshot.init);
     let ticks: u64 = others().map(|process| process.ticks).sum();
     let alive = || snapshot.processes.iter().filter(|process| process.alive());
@@ -28,7 +32,7 @@ pub(crate) fn collect(snapshot: &Snapshot, running: usize, confinement: Option<&
         processes: u32::try_from(alive().count()).unwrap_or(u32::MAX),
         running: u32::try_from(running).unwrap_or(u32::MAX),
         cpu_us: ticks * 1_000_000 / sys::clock_ticks_per_second().max(1) + sys::own_and_ended_cpu_us(),
-        rss_bytes: alive().map(|process| process.resident * page).sum(),
+        memory_bytes: alive().filter_map(|process| processes.anonymous_bytes(process.pid)).sum(),
     }
 }
 

@@ -24,8 +24,6 @@ pub(crate) struct Process {
     pub(crate) threads: u32,
     /// User and system time, of itself and of what it waited for, clock ticks.
     pub(crate) ticks: u64,
-    /// Resident pages.
-    pub(crate) resident: u64,
 }
 
 impl Process {
@@ -57,7 +55,6 @@ impl Process {
             state,
             threads: u32::try_from(unsigned(20)?).ok()?,
             ticks: unsigned(14)? + unsigned(15)? + unsigned(16)? + unsigned(17)?,
-            resident: unsigned(24)?,
         })
     }
 }
@@ -274,22 +271,14 @@ mod tests {
     const LINE: &[u8] = b"42 (a b) S) R 7 42 40 0 -1 4194560 90 0 1 0 3 4 5 6 20 0 2 0 812345 2461696 301 18446744073709551615 1 1 0\n";
 
     fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, group: pid, start: 0, state: b'S', threads: 1, ticks: 0, resident: 0 }
+        Process { pid, parent, group: pid, start: 0, state: b'S', threads: 1, ticks: 0 }
     }
 
     #[test]
     fn fields_are_found_behind_any_name() {
         let parsed = Process::parse(LINE).unwrap();
-        let expected = Process {
-            pid: 42,
-            parent: 7,
-            group: 42,
-            start: 812_345,
-            state: b'R',
-            threads: 2,
-            ticks: 18,
-            resident: 301,
-        };
+        let expected =
+            Process { pid: 42, parent: 7, group: 42, start: 812_345, state: b'R', threads: 2, ticks: 18 };
         assert_eq!(parsed, expected);
     }
 
@@ -377,7 +366,7 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         let snapshot = processes.snapshot();
         let found = snapshot.processes.iter().find(|process| process.pid == own).unwrap();
-        assert!(found.alive() && found.resident > 0);
+        assert!(found.alive() && processes.anonymous_bytes(own).unwrap() > 0);
         assert_eq!(processes.look(own).unwrap().start, found.start);
     }
 }

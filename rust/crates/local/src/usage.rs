@@ -154,7 +154,7 @@ impl Sample {
             }
             _ => None,
         };
-        let memory_bytes = usage.memory_bytes().or_else(|| inside.map(|inside| inside.rss_bytes));
+        let memory_bytes = usage.memory_bytes().or_else(|| inside.map(|inside| inside.memory_bytes));
         Self {
             taken,
             sampled_at: now().into(),
@@ -229,8 +229,13 @@ mod tests {
             (none.memory_bytes, none.cpu_us, none.processes, none.disk_used_bytes),
             (None, None, None, None)
         );
-        let inside =
-            Statistics { disk_used_bytes: 1, processes: 2, cpu_us: 3, rss_bytes: 4, ..Statistics::default() };
+        let inside = Statistics {
+            disk_used_bytes: 1,
+            processes: 2,
+            cpu_us: 3,
+            memory_bytes: 4,
+            ..Statistics::default()
+        };
         let sample = Sample::take(&usage, Some(&inside), Some(&none), start);
         assert_eq!(
             (sample.memory_bytes, sample.cpu_us, sample.processes, sample.disk_used_bytes),

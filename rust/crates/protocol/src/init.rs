@@ -164,6 +164,6 @@ pub struct Statistics {
     pub running: u32,
     /// User and system time of everything that has ended or is alive, microseconds.
     pub cpu_us: u64,
-    /// Resident memory of everything alive, bytes (counts shared pages once per process).
-    pub rss_bytes: u64,
+    /// Resident memory of everything alive that is no file's, bytes; a page counts once for each process that shares it since a fork.
+    pub memory_bytes: u64,
 }

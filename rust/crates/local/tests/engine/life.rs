@@ -1,5 +1,6 @@
 //! Create, list, status, expiry, terminate, close.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use e2bridge_core::request::{CreateSandbox, ExecuteProcess};
 use e2bridge_core::{Backend, CancelToken, Code};
 
 use crate::harness::{
-    create, eventually, facts, ids, open, open_without_pools, request, sh, state, try_sh, write,
+    create, eventually, facts, ids, open, open_without_pools, request, sh, state, supervisor_pid, try_sh,
+    write,
 };
 
 #[test]
@@ -331,4 +333,29 @@ fn a_thousand_cycles_leak_nothing() {
     // A thousand remembered sandboxes take about a kilobyte each.
     assert!(resident() < memory + 8 * 1024, "{} KiB, before {memory}", resident());
     assert_eq!(ids(&engine, "all").len(), 1_000, "the newest thousand are remembered");
+}
+
+#[test]
+fn the_engines_code_lies_in_huge_pages() {
+    let Some(engine) = open_without_pools() else { return };
+    create(&engine);
+    let mode = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+    if !mode.as_ref().is_ok_and(|mode| !mode.contains("[deny]")) {
+        return eprintln!("left out: huge pages of memory files: {mode:?}");
+    }
+    let path = format!("/proc/{}/smaps", supervisor_pid(&engine).unwrap());
+    let maps = match fs::read_to_string(&path) {
+        Ok(maps) => maps,
+        Err(error) => return eprintln!("left out: {path}: {error}"),
+    };
+    let code = maps
+        .lines()
+        .skip_while(|line| !(line.contains(" r-xp ") && line.contains("e2bridge-supervisor")))
+        .take_while(|line| !line.starts_with("VmFlags"));
+    let kibibytes = |name: &str| {
+        let line = code.clone().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    assert_eq!(kibibytes("Size:") % 2048, 0);
+    assert!(kibibytes("ShmemPmdMapped:") >= 2048, "{maps}");
 }
