@@ -594,6 +594,7 @@ impl Engine {
     fn finish(&self, sandbox: &Sandbox) {
         self.background.unwatch(sandbox);
         let sample = sandbox.last_sample();
+        sandbox.workers.let_go();
         if self.kill(sandbox) {
             sandbox.explain_end(MEMORY_FULL);
         }

@@ -159,6 +159,16 @@ impl Workers {
         table.idle.is_empty() && table.contexts.is_empty()
     }
 
+    /// Hangs up on those that no call uses: they end by themselves, beside their init, which would otherwise wait for them once it is
+    /// told to end.
+    pub(crate) fn let_go(&self) {
+        let mut table = self.table();
+        let idle = std::mem::take(&mut table.idle);
+        let contexts = std::mem::take(&mut table.contexts);
+        drop(table);
+        drop((idle, contexts));
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         // Every change under this lock is a few moves.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)

@@ -9,6 +9,7 @@ mod realm;
 mod text;
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -76,7 +77,8 @@ pub(crate) fn serve(socket: OwnedFd) {
         return;
     }
     let mut channel = Channel::new(socket);
-    let mut ready = WARM.take();
+    // Not taken apart at the end, which is the process's.
+    let mut ready = ManuallyDrop::new(WARM.take());
     // Memory that was inherited is copied when it is first written to. While nobody waits, a run that is undone takes that upon itself.
     if let Some(realm) = ready.as_mut().filter(|_| !channel.has_input())
         && catch_unwind(AssertUnwindSafe(|| rehearse(realm))).is_err()
@@ -112,7 +114,7 @@ pub(crate) fn serve(socket: OwnedFd) {
             // Now, while nobody waits.
             realm.renew();
         }
-        ready = Some(realm);
+        *ready = Some(realm);
     }
 }
 
