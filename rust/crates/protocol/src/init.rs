@@ -49,7 +49,8 @@ pub enum InitRequest {
     },
     /// Figures that only the inside knows. `[channel]`. Event: `Statistics`. Serves as the health probe, too.
     Statistics,
-    /// SIGTERM to everything, then waits until nothing runs, at most `grace_ms`. `[channel]`. Event: `ShutDown`.
+    /// SIGTERM to everything, then waits until nothing runs, at most `grace_ms`. Where only embedded workers run, they are left to end
+    /// with init, and nothing is waited for. `[channel]`. Event: `ShutDown`.
     Shutdown {
         /// Milliseconds.
         grace_ms: u32,

@@ -517,6 +517,14 @@ fn shutdown_gives_the_grace_it_is_told() {
     let (clean, took) = shut_down(&sandbox, 200);
     assert!(!clean && took >= Duration::from_millis(200) && took < Duration::from_secs(2), "{took:?}");
     assert!(sandbox.end());
+
+    let sandbox = sandbox!();
+    let execution = embedded(&sandbox);
+    assert_eq!(ask(&execution, b'a'), b'b');
+    let (clean, _) = shut_down(&sandbox, 5000);
+    assert!(clean);
+    assert_eq!(ask(&execution, b'b'), b'c', "an embedded worker is left to end with init");
+    assert!(sandbox.end());
 }
 
 #[test]
