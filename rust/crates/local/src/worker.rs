@@ -162,11 +162,16 @@ impl Workers {
     /// Hangs up on those that no call uses: they end by themselves, beside their init, which would otherwise wait for them once it is
     /// told to end.
     pub(crate) fn let_go(&self) {
-        let mut table = self.table();
-        let idle = std::mem::take(&mut table.idle);
-        let contexts = std::mem::take(&mut table.contexts);
-        drop(table);
-        drop((idle, contexts));
+        let table = self.table();
+        let idle = table.idle.iter().map(|(_, worker)| worker);
+        let contexts = table.contexts.values().filter_map(|context| match context {
+            Context::Idle(worker) => Some(worker),
+            Context::Busy => None,
+        });
+        for worker in idle.chain(contexts) {
+            // It has gone already when that fails.
+            let _ = rustix::net::shutdown(&worker.socket, rustix::net::Shutdown::Both);
+        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
