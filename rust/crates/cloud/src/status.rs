@@ -129,7 +129,7 @@ pub(crate) fn document(detail: &Detail, metric: Option<&Metric>, executions: u64
         expires_at: stamp(&detail.end_at).into(),
         ended_at: None,
         reason: None,
-        limits: limits_of(detail),
+        limits: limits_of(detail).into(),
         isolation: isolation().into(),
         deployment_id: deployment_of(detail),
         metrics: metrics(detail, metric, executions),

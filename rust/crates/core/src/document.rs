@@ -185,7 +185,7 @@ pub struct SandboxStatus {
     /// Why it ended; null while it lives.
     pub reason: Option<String>,
     /// Limits.
-    pub limits: SandboxLimits,
+    pub limits: Prepared<SandboxLimits>,
     /// Isolation in force.
     pub isolation: Prepared<IsolationReport>,
     /// Deployment it belongs to, or null.
@@ -209,7 +209,7 @@ impl SandboxStatus {
             started_at: self.started_at.to_string(),
             expires_at: self.expires_at.to_string(),
             ended_at: self.ended_at.clone(),
-            limits: self.limits,
+            limits: *self.limits,
             deployment_id: self.deployment_id.clone(),
         }
     }

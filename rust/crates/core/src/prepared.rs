@@ -24,6 +24,12 @@ impl<T: Serialize> From<T> for Prepared<T> {
     }
 }
 
+impl<T: PartialEq> PartialEq for Prepared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.value == other.0.value
+    }
+}
+
 impl<T> Deref for Prepared<T> {
     type Target = T;
 

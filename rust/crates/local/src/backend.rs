@@ -35,7 +35,7 @@ impl Backend for LocalBackend {
             started_at: assignment.map(|assignment| assignment.started_at.to_string()).unwrap_or_default(),
             expires_at,
             timeout,
-            limits: sandbox.limits,
+            limits: *sandbox.limits,
             isolation: sandbox.isolation.clone(),
             backend: "local".to_owned(),
             timestamp: now(),

@@ -141,7 +141,7 @@ fn probe_all(sandboxes: &[Arc<Sandbox>]) -> Vec<(SandboxHealth, SandboxLimits)> 
     sandboxes
         .iter()
         .zip(answers)
-        .map(|(sandbox, answer)| (sandbox_health(sandbox, &answer), sandbox.limits))
+        .map(|(sandbox, answer)| (sandbox_health(sandbox, &answer), *sandbox.limits))
         .collect()
 }
 

@@ -236,7 +236,7 @@ mod tests {
             expires_at: "".into(),
             ended_at: None,
             reason: None,
-            limits: SandboxLimits { memory_mb: 1, cpu_count: 1, disk_mb: 1, processes: 1 },
+            limits: SandboxLimits { memory_mb: 1, cpu_count: 1, disk_mb: 1, processes: 1 }.into(),
             isolation: IsolationReport::default().into(),
             deployment_id: None,
             metrics: SandboxMetrics::default(),

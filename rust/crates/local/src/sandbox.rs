@@ -46,7 +46,7 @@ pub(crate) struct Sandbox {
     /// The built-in template that it runs.
     pub(crate) template: BuiltinTemplate,
     /// In force.
-    pub(crate) limits: SandboxLimits,
+    pub(crate) limits: Prepared<SandboxLimits>,
     /// In force.
     pub(crate) isolation: Prepared<IsolationReport>,
     /// Absolute path, inside, of the template's interpreter; `None` for `base`.
@@ -140,7 +140,7 @@ impl Sandbox {
             id: parts.id.into(),
             number: parts.number,
             template: parts.template,
-            limits: parts.limits,
+            limits: parts.limits.into(),
             isolation: parts.isolation,
             interpreter: parts.interpreter,
             forks_python: parts.forks_python,
@@ -664,7 +664,7 @@ impl Sandbox {
             expires_at,
             ended_at,
             reason,
-            limits: self.limits,
+            limits: self.limits.clone(),
             isolation: self.isolation.clone(),
             deployment_id: self.deployment_id().map(str::to_owned),
             metrics: self.figures(sample, deadline, at),
@@ -691,7 +691,7 @@ impl Sandbox {
             started_at: self.started_at(),
             expires_at,
             ended_at: None,
-            limits: self.limits,
+            limits: *self.limits,
             deployment_id: self.deployment_id().map(str::to_owned),
         }
     }
