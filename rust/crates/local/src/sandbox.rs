@@ -12,7 +12,7 @@ use e2bridge_core::prepared::Prepared;
 use e2bridge_core::request::BuiltinTemplate;
 use e2bridge_core::time::{now, rfc3339};
 use e2bridge_core::{Code, Error, Result};
-use e2bridge_protocol::init::{InitEvent, InitRequest, Statistics};
+use e2bridge_protocol::init::{InitEvent, InitRequest, Program, Spawn, Statistics};
 use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags};
 
@@ -68,6 +68,8 @@ pub(crate) struct Sandbox {
     sampling: Mutex<Sampling>,
     /// An execution has ended since the last sample.
     changed: AtomicBool,
+    /// Its init has been asked for more than embedded workers.
+    had_programs: AtomicBool,
     executions: AtomicU64,
 }
 
@@ -160,6 +162,7 @@ impl Sandbox {
             }),
             sampling: Mutex::new(Sampling { last: None, ask_again: made }),
             changed: AtomicBool::new(false),
+            had_programs: AtomicBool::new(false),
             executions: AtomicU64::new(0),
         }
     }
@@ -350,6 +353,11 @@ impl Sandbox {
         far: &[BorrowedFd<'_>],
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<()> {
+        let embedded =
+            matches!(request, InitRequest::Spawn(Spawn { program: Program::EmbeddedJavaScript, .. }));
+        if !embedded {
+            self.had_programs.store(true, Ordering::Release);
+        }
         let deadline = Instant::now() + SEND_PATIENCE;
         let bytes = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
         if bytes.len() <= socket::MAX_DATAGRAM {
@@ -440,8 +448,12 @@ impl Sandbox {
         }
     }
 
-    /// SIGTERM to everything inside, then waits until nothing runs; true when that was so before `grace` ended.
+    /// SIGTERM to everything inside, then waits until nothing runs; true when that was so before `grace` ended. Where there has been no
+    /// program, nor a transfer of files, nobody is asked.
     pub(crate) fn shut_down(&self, grace: Duration) -> Result<bool> {
+        if !self.had_programs.load(Ordering::Acquire) {
+            return Ok(true);
+        }
         let deadline = Instant::now() + grace + Duration::from_millis(500);
         let (channel, far) = channel_pair()?;
         let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
