@@ -160,11 +160,7 @@ fn below_shepherd(
     slot.program.store(0, Ordering::Relaxed);
     slot.state.store(state::RUNNING, Ordering::Release);
     match sys::fork() {
-        Ok(Fork::Parent(pid)) => {
-            // The shepherd goes on first, where it shares this processor: the caller waits for it, not for what is left to do here.
-            std::thread::yield_now();
-            Ok(Started::Shepherd(pid))
-        }
+        Ok(Fork::Parent(pid)) => Ok(Started::Shepherd(pid)),
         Ok(Fork::Child) => in_child(|| {
             let channel = sys::take_over(channel.as_raw_fd());
             shepherd::run(slot, channel, streams, confinement, start)

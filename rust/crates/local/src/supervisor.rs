@@ -24,8 +24,6 @@ use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// The supervisor's program; built static, so that it needs nothing of the host.
 const PROGRAM: &[u8] = include_bytes!(env!("E2BRIDGE_SUPERVISOR_COPY"));
-/// Its file in memory is of whole huge pages of x86-64, for the supervisor puts its code into such; what that adds is a hole.
-const HUGE_PAGE: u64 = 2 << 20;
 /// SHA-256 of [`PROGRAM`].
 pub(crate) const DIGEST: &str = env!("E2BRIDGE_SUPERVISOR_DIGEST");
 
@@ -345,7 +343,6 @@ fn sealed_copy() -> Result<OwnedFd> {
             Err(error) => return Err(host_error("write to a memory file", &error.into())),
         }
     }
-    rustix::fs::ftruncate(&memory, (PROGRAM.len() as u64).next_multiple_of(HUGE_PAGE)).map_err(refused)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&memory, seals).map_err(refused)?;
     Ok(memory)

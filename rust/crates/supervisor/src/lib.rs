@@ -4,7 +4,6 @@
 //! which an interpreter becomes the zygote of the template `python`. The program carries the module.
 
 mod failure;
-mod huge_pages;
 mod launch;
 mod message;
 mod plan;
@@ -27,7 +26,6 @@ pub fn run(python_zygote: &'static [u8]) -> ExitCode {
     if sys::become_helper().is_err() {
         return ExitCode::FAILURE;
     }
-    huge_pages::take();
     match supervise::run(library, python_zygote) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

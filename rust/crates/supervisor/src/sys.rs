@@ -1,5 +1,5 @@
 //! System calls that rustix does not offer in a safe form. The only file of this crate with unsafe code,
-//! but for the module of CPython and the program's own pages in `huge_pages.rs`.
+//! but for the module of CPython.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

@@ -206,7 +206,7 @@ final class Catalogue {
     private void memory(Client client, String template, int sandboxes, Snippet busy, String title, double limit) {
         String id = "memory." + template + (busy != null ? ".busy" : client == cold ? ".cold" : "");
         Row row = Row.of(id, MEMORY, template + ", " + title + ": private memory of its processes").in(Unit.MEBIBYTES);
-        Row group = Row.of(id + ".group", MEMORY, template + ", " + title + ": charged to its control group").in(Unit.MEBIBYTES);
+        Row group = Row.of(id + ".group", MEMORY, template + ", " + title + ": charged to its cgroup").in(Unit.MEBIBYTES);
         measurements.add(new Memory(client, template, sandboxes, busy, Double.isNaN(limit) ? row : row.atMost(limit), group));
     }
 
