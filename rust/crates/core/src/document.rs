@@ -145,7 +145,8 @@ pub struct SandboxMetrics {
     pub cpu_seconds: Option<f64>,
     /// Processor use since the sample before, percent of one processor.
     pub cpu_percent: Option<f64>,
-    /// Memory in use, bytes.
+    /// Memory in use, bytes: what the cgroup is charged with; without one, anonymous memory of its processes, where a page that forks
+    /// still share counts for each of them, and without the files that `disk_used_bytes` counts.
     pub memory_bytes: Option<u64>,
     /// Highest memory use, bytes.
     pub memory_peak_bytes: Option<u64>,
@@ -508,7 +509,7 @@ pub struct SandboxTerminated {
     pub sandbox_id: String,
     /// Always `terminated`.
     pub status: SandboxState,
-    /// True when it was killed without the grace period, by request or because the period ended.
+    /// True when programs were killed without their grace period, by request, or because it ended.
     pub forced: bool,
     /// Wall time of the call, milliseconds.
     pub duration_ms: f64,

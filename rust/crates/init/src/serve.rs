@@ -548,9 +548,7 @@ impl Server {
     }
 
     fn shut_down(&mut self, channel: OwnedFd, grace_ms: u32) {
-        // Where nothing but embedded workers runs, nobody would make use of the time: they cannot catch a signal, and end with init.
-        let embedded = |execution: &Execution| execution.slot.is_none();
-        if self.executions.iter().all(embedded) && self.agents.is_empty() && self.escape.is_none() {
+        if !self.can_end_orderly() {
             return tell(&channel, &InitEvent::ShutDown { clean: true });
         }
         // Init is spared by the kernel, shepherds and agents have it blocked.
@@ -654,9 +652,16 @@ impl Server {
         greedy.map(Execution::exceed).is_some()
     }
 
+    /// Whether something is left that an orderly end is for. Embedded workers cannot catch a signal, and end with init.
+    fn can_end_orderly(&self) -> bool {
+        self.executions.iter().any(|execution| execution.slot.is_some())
+            || !self.agents.is_empty()
+            || self.escape.is_some()
+    }
+
     fn finish_shutdown(&mut self) {
         if let Some(shutdown) = &self.shutdown {
-            let clean = self.executions.is_empty() && self.agents.is_empty() && self.escape.is_none();
+            let clean = !self.can_end_orderly();
             if clean || shutdown.deadline <= Instant::now() {
                 tell(&shutdown.channel, &InitEvent::ShutDown { clean });
                 self.shutdown = None;

@@ -32,7 +32,7 @@ pub(crate) fn collect(
         processes: u32::try_from(alive().count()).unwrap_or(u32::MAX),
         running: u32::try_from(running).unwrap_or(u32::MAX),
         cpu_us: ticks * 1_000_000 / sys::clock_ticks_per_second().max(1) + sys::own_and_ended_cpu_us(),
-        memory_bytes: alive().filter_map(|process| processes.anonymous_bytes(process.pid)).sum(),
+        anonymous_bytes: alive().filter_map(|process| processes.anonymous_bytes(process.pid)).sum(),
     }
 }
 

@@ -15,13 +15,12 @@ use e2bridge_core::id::{IdKind, new_id};
 use e2bridge_core::request::{DeployTemplate, ScaleDeployment};
 use e2bridge_core::time::now;
 use e2bridge_core::{CancelToken, Code, Error, Result};
-use e2bridge_protocol::init::InitRequest;
 
 use self::launch::{Launched, launch};
 use crate::engine::Engine;
 use crate::execution::RunningProcess;
 use crate::health::ask::ask_all;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Cause, SHUT_DOWN_PATIENCE, Sandbox, shut_down_request};
 use crate::templates::ResolvedTemplate;
 use crate::wait::{cancelled, with_signals_blocked};
 
@@ -30,8 +29,6 @@ mod launch;
 /// Ended deployments that are remembered, and for how long, as sandboxes are.
 const MAX_REMEMBERED: usize = 1_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
-/// Time for an instance that is ended to end by itself.
-const GRACE: Duration = Duration::from_secs(5);
 /// How often a call that waits for another one on the same deployment looks whether it was cancelled.
 const TURN: Duration = Duration::from_millis(5);
 /// How long the helper waits before it tries again to start an instance that could not be started.
@@ -174,7 +171,7 @@ pub(crate) fn deploy(
     }
     if let Some((number, error)) = failed {
         let started: Vec<_> = instances.into_iter().map(|instance| instance.sandbox).collect();
-        end_all(engine, &started, "its deployment was rolled back", Duration::ZERO);
+        end_all(engine, &started, "its deployment was rolled back");
         return Err(instance_error(&error, number, count, started.len()));
     }
     let deployment = Deployment {
@@ -297,7 +294,8 @@ impl Deployment {
     fn shrink(&self, engine: &Engine, state: &mut State, count: usize, reason: &str) {
         let from = count.min(state.instances.len());
         let newest: Vec<_> = state.instances.drain(from..).map(|instance| instance.sandbox).collect();
-        end_all(engine, &newest, reason, GRACE);
+        ask_to_end(&newest);
+        end_all(engine, &newest, reason);
     }
 
     /// One step of following the load; not when somebody else is changing the deployment.
@@ -453,14 +451,16 @@ fn follow_all(engine: &Arc<Engine>, token: &CancelToken) {
     }
 }
 
-/// Ends sandboxes, all at the same time; with a grace period they are asked first.
-fn end_all(engine: &Engine, sandboxes: &[Arc<Sandbox>], reason: &str, grace: Duration) {
-    if !grace.is_zero() {
-        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-        // Whatever they answer, and if they do not, they are ended.
-        let _ = ask_all(sandboxes, &InitRequest::Shutdown { grace_ms }, grace + Duration::from_millis(500));
-    }
+/// Gives what runs in sandboxes the chance to end, all at the same time.
+fn ask_to_end(sandboxes: &[Arc<Sandbox>]) {
+    let asked: Vec<_> = sandboxes.iter().filter(|sandbox| sandbox.had_programs()).cloned().collect();
+    // Whatever they answer, and if they do not, they are ended.
+    let _ = ask_all(&asked, &shut_down_request(), SHUT_DOWN_PATIENCE);
+}
+
+/// Ends sandboxes.
+fn end_all(engine: &Engine, sandboxes: &[Arc<Sandbox>], reason: &str) {
     for sandbox in sandboxes {
-        engine.end(sandbox, SandboxState::Terminated, reason);
+        engine.end(sandbox, Cause::Terminated(reason.to_owned()));
     }
 }

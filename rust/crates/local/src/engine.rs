@@ -24,7 +24,7 @@ use crate::deployment::Deployments;
 use crate::pool::Pools;
 use crate::posture::{check_required, isolation_report};
 use crate::registry::{Found, Registry};
-use crate::sandbox::{Assignment, INIT_ENDED, MEMORY_FULL, Parts, SUPERVISOR_ENDED, Sandbox, ended_error};
+use crate::sandbox::{Assignment, Cause, Parts, Sandbox, ended_error};
 use crate::settings::Settings;
 use crate::supervisor::{self, Supervisor, unexpected};
 use crate::templates::{ResolvedTemplate, Templates};
@@ -34,8 +34,6 @@ use crate::{Config, worker};
 
 /// Processes and threads that a sandbox may have at once: enough for a parallel build, too few to be felt by the host.
 const PROCESSES: u32 = 256;
-/// How long programs may take to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
 /// How long the supervisor may take to end a sandbox.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a cancelled create waits for the end of what it had begun. The end comes all the same; it takes longer only when a zygote or
@@ -216,7 +214,7 @@ impl Engine {
         let mut lost = self.registry.live();
         lost.retain(|sandbox| Arc::ptr_eq(&sandbox.supervisor, dead));
         for sandbox in lost {
-            self.end(&sandbox, SandboxState::Failed, SUPERVISOR_ENDED);
+            self.end(&sandbox, Cause::SupervisorEnded);
         }
     }
 
@@ -563,8 +561,8 @@ impl Engine {
     // Ending
 
     /// Ends a sandbox at once and remembers it; false when somebody else ends it or has ended it. Returns when nothing of it is left.
-    pub(crate) fn end(&self, sandbox: &Sandbox, state: SandboxState, reason: &str) -> bool {
-        if !sandbox.mark_ended(state, reason) {
+    pub(crate) fn end(&self, sandbox: &Sandbox, cause: Cause) -> bool {
+        if !sandbox.mark_ended(cause) {
             return false;
         }
         self.finish(sandbox);
@@ -576,10 +574,10 @@ impl Engine {
         let began = Instant::now();
         let sandbox = self.sandbox(id)?;
         let reason = if force { "terminated by force" } else { "terminated" };
-        if !sandbox.mark_ended(SandboxState::Terminated, reason) {
+        if !sandbox.mark_ended(Cause::Terminated(reason.to_owned())) {
             return Err(ended_error(id, sandbox.state()));
         }
-        let clean = !force && sandbox.shut_down(GRACE).unwrap_or(false);
+        let clean = !force && sandbox.shut_down().unwrap_or(false);
         self.finish(&sandbox);
         Ok(SandboxTerminated {
             sandbox_id: id.to_owned(),
@@ -594,9 +592,9 @@ impl Engine {
     fn finish(&self, sandbox: &Sandbox) {
         self.background.unwatch(sandbox);
         let sample = sandbox.last_sample();
-        sandbox.workers.let_go();
+        sandbox.workers.hang_up_idle();
         if self.kill(sandbox) {
-            sandbox.explain_end(MEMORY_FULL);
+            sandbox.mark_memory_full();
         }
         let status = sandbox.last_status(&sample, now());
         self.registry.end(order(sandbox), status);
@@ -605,14 +603,14 @@ impl Engine {
 
     /// Ends a sandbox that was never handed out; nothing remembers it.
     pub(crate) fn discard(&self, sandbox: &Sandbox) {
-        sandbox.mark_ended(SandboxState::Terminated, "never handed out");
+        sandbox.mark_ended(Cause::Terminated("never handed out".to_owned()));
         self.background.unwatch(sandbox);
         self.kill(sandbox);
     }
 
     /// As [`Engine::discard`] for a caller who does not want to wait: its init exits at the end of the control socket.
     fn abandon(&self, sandbox: &Sandbox) {
-        sandbox.mark_ended(SandboxState::Terminated, "never handed out");
+        sandbox.mark_ended(Cause::Terminated("never handed out".to_owned()));
         self.background.unwatch(sandbox);
         if sandbox.supervisor.ask_to_kill(sandbox.number, CANCEL_PATIENCE).is_err() {
             sandbox.hang_up();
@@ -670,7 +668,7 @@ impl Engine {
         if sandbox.supervisor.is_dead() {
             self.supervisor_died(&sandbox.supervisor);
         } else if sandbox.assignment().is_some() {
-            self.end(&sandbox, SandboxState::Failed, INIT_ENDED);
+            self.end(&sandbox, Cause::InitEnded);
         } else {
             self.discard(&sandbox);
         }
@@ -683,7 +681,7 @@ impl Engine {
         self.closed.store(true, Ordering::Release);
         let live = self.registry.close();
         for sandbox in &live {
-            sandbox.mark_ended(SandboxState::Terminated, CLIENT_CLOSED);
+            sandbox.mark_ended(Cause::Terminated(CLIENT_CLOSED.to_owned()));
         }
         // With the supervisor goes everything below it; calls that wait see their sockets close.
         let supervisor = loop {

@@ -15,7 +15,7 @@ use rustix::pipe::PipeFlags;
 
 use crate::engine::Engine;
 use crate::output::{Output, Pipes, STDERR};
-use crate::sandbox::{Sandbox, channel_pair, ended_error};
+use crate::sandbox::{Cause, Sandbox, channel_pair, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// Where programs start.
@@ -318,7 +318,7 @@ impl Sandbox {
 
     /// Init has not reported the end in time: something inside cannot be ended, or init is stopped. The sandbox is ended for it.
     fn backstop(&self, engine: &Engine, killed: bool) -> Result<End> {
-        engine.end(self, SandboxState::Failed, "its init did not end an execution in time");
+        engine.end(self, Cause::InitLate("end an execution"));
         if killed {
             return Err(cancelled());
         }

@@ -68,7 +68,7 @@ pub(crate) struct Sandbox {
     sampling: Mutex<Sampling>,
     /// An execution has ended since the last sample.
     changed: AtomicBool,
-    /// Its init has been asked for more than embedded workers.
+    /// A program or a transfer of files has been asked for, so that an orderly end may mean something.
     had_programs: AtomicBool,
     executions: AtomicU64,
 }
@@ -96,21 +96,54 @@ pub(crate) struct Assignment {
 
 /// The changing part of a life.
 struct Life {
-    phase: Phase,
+    /// Why it is being ended, or was; `None` while it runs.
+    ended: Option<Cause>,
     deadline: Instant,
     /// Lifetime, seconds.
     timeout: u32,
     expires_at: Arc<str>,
 }
 
-#[derive(Clone)]
-enum Phase {
-    Running,
-    /// It is being ended, or was, with the state that it is remembered by.
-    Ended {
-        state: SandboxState,
-        reason: String,
-    },
+/// Why a sandbox has ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Cause {
+    /// Somebody wanted it to, for that reason.
+    Terminated(String),
+    /// After so many seconds.
+    Expired(u32),
+    /// Its init ended, and nobody here had asked for that.
+    InitEnded,
+    /// The kernel killed its init, because the memory was full.
+    MemoryFull,
+    /// Its init did not do that in time (completes "its init did not …"), and it was ended for it.
+    InitLate(&'static str),
+    /// The supervisor ended, and every sandbox with it.
+    SupervisorEnded,
+}
+
+impl Cause {
+    fn state(&self) -> SandboxState {
+        match self {
+            Self::Terminated(_) => SandboxState::Terminated,
+            Self::Expired(_) => SandboxState::Expired,
+            Self::InitEnded | Self::MemoryFull | Self::InitLate(_) | Self::SupervisorEnded => {
+                SandboxState::Failed
+            }
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::Terminated(reason) => reason.clone(),
+            Self::Expired(timeout) => format!("its lifetime of {timeout} s has passed"),
+            Self::InitEnded => "its init ended".to_owned(),
+            Self::MemoryFull => {
+                "its memory was full, and nothing but its init was left to be ended".to_owned()
+            }
+            Self::InitLate(what) => format!("its init did not {what} in time"),
+            Self::SupervisorEnded => "the supervisor ended".to_owned(),
+        }
+    }
 }
 
 struct Sampling {
@@ -154,12 +187,7 @@ impl Sandbox {
             usage: parts.usage,
             made,
             assignment: OnceLock::new(),
-            life: Mutex::new(Life {
-                phase: Phase::Running,
-                deadline: made,
-                timeout: 0,
-                expires_at: "".into(),
-            }),
+            life: Mutex::new(Life { ended: None, deadline: made, timeout: 0, expires_at: "".into() }),
             sampling: Mutex::new(Sampling { last: None, ask_again: made }),
             changed: AtomicBool::new(false),
             had_programs: AtomicBool::new(false),
@@ -223,8 +251,8 @@ impl Sandbox {
         let left = (from + life_time).saturating_duration_since(Instant::now());
         let expires_at = rfc3339(SystemTime::now() + left);
         let mut life = self.life();
-        if let Phase::Ended { state, .. } = &life.phase {
-            return Err(ended_error(&self.id, *state));
+        if let Some(cause) = &life.ended {
+            return Err(ended_error(&self.id, cause.state()));
         }
         life.deadline = from + life_time;
         life.timeout = timeout;
@@ -234,38 +262,32 @@ impl Sandbox {
 
     /// The state it is in; one that is being ended has the state that it will be remembered by.
     pub(crate) fn state(&self) -> SandboxState {
-        match self.life().phase {
-            Phase::Running => SandboxState::Running,
-            Phase::Ended { state, .. } => state,
-        }
+        self.life().ended.as_ref().map_or(SandboxState::Running, Cause::state)
     }
 
     /// Marks it as ended; false when it already is, and then nothing changes.
-    pub(crate) fn mark_ended(&self, state: SandboxState, reason: &str) -> bool {
+    pub(crate) fn mark_ended(&self, cause: Cause) -> bool {
         let mut life = self.life();
-        match life.phase {
-            Phase::Ended { .. } => false,
-            Phase::Running => {
-                life.phase = Phase::Ended { state, reason: reason.to_owned() };
-                true
-            }
+        let runs = life.ended.is_none();
+        if runs {
+            life.ended = Some(cause);
         }
+        runs
     }
 
-    /// Gives a better reason for an end that has been marked.
-    pub(crate) fn explain_end(&self, better: &str) {
-        if let Phase::Ended { reason, .. } = &mut self.life().phase {
-            better.clone_into(reason);
+    /// Its init did not end by itself: the kernel killed it for want of memory.
+    pub(crate) fn mark_memory_full(&self) {
+        if let Some(cause) = &mut self.life().ended {
+            *cause = Cause::MemoryFull;
         }
     }
 
     /// Marks it as expired, unless it is being ended or has got more time.
     pub(crate) fn mark_expired(&self) -> bool {
         let mut life = self.life();
-        let due = matches!(life.phase, Phase::Running) && life.deadline <= Instant::now();
+        let due = life.ended.is_none() && life.deadline <= Instant::now();
         if due {
-            let reason = format!("its lifetime of {} s has passed", life.timeout);
-            life.phase = Phase::Ended { state: SandboxState::Expired, reason };
+            life.ended = Some(Cause::Expired(life.timeout));
         }
         due
     }
@@ -275,9 +297,9 @@ impl Sandbox {
     /// # Errors
     /// `NOT_FOUND` with `context.status`.
     pub(crate) fn check_running(&self) -> Result<()> {
-        match &self.life().phase {
-            Phase::Running => Ok(()),
-            Phase::Ended { state, .. } => Err(ended_error(&self.id, *state)),
+        match &self.life().ended {
+            None => Ok(()),
+            Some(cause) => Err(ended_error(&self.id, cause.state())),
         }
     }
 
@@ -353,9 +375,7 @@ impl Sandbox {
         far: &[BorrowedFd<'_>],
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<()> {
-        let embedded =
-            matches!(request, InitRequest::Spawn(Spawn { program: Program::EmbeddedJavaScript, .. }));
-        if !embedded {
+        if can_end_orderly(request) {
             self.had_programs.store(true, Ordering::Release);
         }
         let deadline = Instant::now() + SEND_PATIENCE;
@@ -436,35 +456,36 @@ impl Sandbox {
     /// # Errors
     /// `UNAVAILABLE` when init does not answer in `patience`; what [`Sandbox::gone`] says when the sandbox has ended.
     pub(crate) fn statistics(&self, patience: Duration) -> Result<Statistics> {
-        let deadline = Instant::now() + patience;
-        let (channel, far) = channel_pair()?;
-        let request = socket::encode(&InitRequest::Statistics)
-            .map_err(|error| Error::internal(format!("encode: {error}")))?;
-        self.send_bytes(self.control.as_fd(), &request, &[far.as_fd()], deadline, None)?;
-        drop(far);
-        match self.await_event(&channel, deadline)? {
+        match self.ask(&InitRequest::Statistics, Instant::now() + patience)? {
             InitEvent::Statistics(statistics) => Ok(statistics),
             other => Err(self.out_of_turn(&other)),
         }
     }
 
-    /// SIGTERM to everything inside, then waits until nothing runs; true when that was so before `grace` ended. Where there has been no
-    /// program, nor a transfer of files, nobody is asked.
-    pub(crate) fn shut_down(&self, grace: Duration) -> Result<bool> {
-        if !self.had_programs.load(Ordering::Acquire) {
+    /// Whether programs or transfers of files may be there, for which [`Sandbox::shut_down`] is.
+    pub(crate) fn had_programs(&self) -> bool {
+        self.had_programs.load(Ordering::Acquire)
+    }
+
+    /// Gives programs and transfers of files the chance to end: SIGTERM, then at most [`GRACE`]. True when none is left. Where there has
+    /// been none, init is not asked.
+    pub(crate) fn shut_down(&self) -> Result<bool> {
+        if !self.had_programs() {
             return Ok(true);
         }
-        let deadline = Instant::now() + grace + Duration::from_millis(500);
-        let (channel, far) = channel_pair()?;
-        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-        let request = socket::encode(&InitRequest::Shutdown { grace_ms })
-            .map_err(|error| Error::internal(format!("encode: {error}")))?;
-        self.send_bytes(self.control.as_fd(), &request, &[far.as_fd()], deadline, None)?;
-        drop(far);
-        match self.await_event(&channel, deadline)? {
+        match self.ask(&shut_down_request(), Instant::now() + SHUT_DOWN_PATIENCE)? {
             InitEvent::ShutDown { clean } => Ok(clean),
             other => Err(self.out_of_turn(&other)),
         }
+    }
+
+    /// Asks init what it answers by one event.
+    fn ask(&self, request: &InitRequest, deadline: Instant) -> Result<InitEvent> {
+        let (channel, far) = channel_pair()?;
+        let request = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        self.send_bytes(self.control.as_fd(), &request, &[far.as_fd()], deadline, None)?;
+        drop(far);
+        self.await_event(&channel, deadline)
     }
 
     /// The next event on a channel.
@@ -502,47 +523,42 @@ impl Sandbox {
         let Some(engine) = self.engine.upgrade().filter(|engine| !engine.is_closed()) else {
             return crate::engine::closed();
         };
-        let phase = self.life().phase.clone();
-        match phase {
-            Phase::Ended { state: SandboxState::Failed, reason } => self.failed_error(&reason),
-            Phase::Ended { state, .. } => ended_error(&self.id, state),
-            Phase::Running => {
-                // The socket of a call and that of the sandbox do not close at the same instant.
-                let closed = wait::poll(
-                    &mut [PollFd::new(&self.control, PollFlags::empty())],
-                    Some(Instant::now() + Duration::from_millis(100)),
-                );
-                if !closed.unwrap_or(false) {
-                    return Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
-                        .with("sandbox_id", &*self.id);
-                }
-                let reason = if self.supervisor.is_dead() { SUPERVISOR_ENDED } else { INIT_ENDED };
-                engine.end(self, SandboxState::Failed, reason);
-                // Somebody else may have ended it at the same moment, for another reason.
-                let phase = self.life().phase.clone();
-                match phase {
-                    Phase::Ended { state: SandboxState::Failed, reason } => self.failed_error(&reason),
-                    Phase::Ended { state, .. } => ended_error(&self.id, state),
-                    Phase::Running => self.failed_error(reason),
-                }
+        if self.cause().is_none() {
+            // The socket of a call and that of the sandbox do not close at the same instant.
+            let closed = wait::poll(
+                &mut [PollFd::new(&self.control, PollFlags::empty())],
+                Some(Instant::now() + Duration::from_millis(100)),
+            );
+            if !closed.unwrap_or(false) {
+                return Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
+                    .with("sandbox_id", &*self.id);
             }
+            let cause = if self.supervisor.is_dead() { Cause::SupervisorEnded } else { Cause::InitEnded };
+            // Changes nothing when somebody else has ended it at the same moment, for another reason.
+            engine.end(self, cause);
         }
+        match self.cause() {
+            Some(cause) if cause.state() == SandboxState::Failed => {
+                Error::new(Code::Unavailable, format!("sandbox {} has failed: {}", self.id, cause.reason()))
+                    .with("sandbox_id", &*self.id)
+                    .with("status", SandboxState::Failed.word())
+            }
+            cause => ended_error(&self.id, cause.as_ref().map_or(SandboxState::Failed, Cause::state)),
+        }
+    }
+
+    fn cause(&self) -> Option<Cause> {
+        self.life().ended.clone()
     }
 
     /// Whether nobody here has ended it, so that the kernel may have, for want of memory.
     pub(crate) fn ended_by_itself(&self) -> bool {
-        matches!(&self.life().phase, Phase::Ended { reason, .. } if [INIT_ENDED, MEMORY_FULL].contains(&reason.as_str()))
+        matches!(self.life().ended, Some(Cause::InitEnded | Cause::MemoryFull))
     }
 
     /// Whether it has failed because its memory was full: to be asked when a call to it found it gone.
     pub(crate) fn failed_of_memory(&self) -> bool {
         self.ended_by_itself() && self.engine.upgrade().is_some_and(|engine| engine.kill(self))
-    }
-
-    fn failed_error(&self, reason: &str) -> Error {
-        Error::new(Code::Unavailable, format!("sandbox {} has failed: {reason}", self.id))
-            .with("sandbox_id", &*self.id)
-            .with("status", SandboxState::Failed.word())
     }
 
     // Figures
@@ -609,7 +625,7 @@ impl Sandbox {
     pub(crate) fn metrics(&self, sample: &Sample) -> SandboxMetrics {
         let (deadline, alive) = {
             let life = self.life();
-            (life.deadline, matches!(life.phase, Phase::Running))
+            (life.deadline, life.ended.is_none())
         };
         self.figures(sample, alive.then_some(deadline), Instant::now())
     }
@@ -649,9 +665,9 @@ impl Sandbox {
 
     fn standing(&self) -> Standing {
         let life = self.life();
-        let (status, reason, deadline) = match &life.phase {
-            Phase::Running => (SandboxState::Running, None, Some(life.deadline)),
-            Phase::Ended { state, reason } => (*state, Some(reason.clone()), None),
+        let (status, reason, deadline) = match &life.ended {
+            None => (SandboxState::Running, None, Some(life.deadline)),
+            Some(cause) => (cause.state(), Some(cause.reason()), None),
         };
         Standing { status, reason, deadline, expires_at: Arc::clone(&life.expires_at) }
     }
@@ -689,10 +705,7 @@ impl Sandbox {
     pub(crate) fn summary(&self) -> SandboxSummary {
         let (status, expires_at) = {
             let life = self.life();
-            let status = match life.phase {
-                Phase::Running => SandboxState::Running,
-                Phase::Ended { state, .. } => state,
-            };
+            let status = life.ended.as_ref().map_or(SandboxState::Running, Cause::state);
             (status, life.expires_at.to_string())
         };
         SandboxSummary {
@@ -733,12 +746,25 @@ fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
 }
 
-/// Why a sandbox failed: its init ended.
-pub(crate) const INIT_ENDED: &str = "its init ended";
-/// Why a sandbox failed.
-pub(crate) const MEMORY_FULL: &str = "its memory was full, and nothing but its init was left to be ended";
-/// Why a sandbox failed: the supervisor ended.
-pub(crate) const SUPERVISOR_ENDED: &str = "the supervisor ended";
+/// The grace period: how long programs have to end when they are asked to.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the answer to [`shut_down_request`] may take.
+pub(crate) const SHUT_DOWN_PATIENCE: Duration = GRACE.saturating_add(Duration::from_millis(500));
+
+/// Asks the programs of a sandbox to end.
+pub(crate) fn shut_down_request() -> InitRequest {
+    InitRequest::Shutdown { grace_ms: u32::try_from(GRACE.as_millis()).unwrap_or(u32::MAX) }
+}
+
+/// Whether a request starts what can make use of an orderly end: a program, or a transfer of files.
+fn can_end_orderly(request: &InitRequest) -> bool {
+    !matches!(
+        request,
+        InitRequest::Spawn(Spawn { program: Program::EmbeddedJavaScript, .. })
+            | InitRequest::Statistics
+            | InitRequest::Shutdown { .. }
+    )
+}
 
 /// The error of every call but status on a sandbox that is remembered.
 pub(crate) fn ended_error(id: &str, state: SandboxState) -> Error {

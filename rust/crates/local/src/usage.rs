@@ -154,7 +154,7 @@ impl Sample {
             }
             _ => None,
         };
-        let memory_bytes = usage.memory_bytes().or_else(|| inside.map(|inside| inside.memory_bytes));
+        let memory_bytes = usage.memory_bytes().or_else(|| inside.map(|inside| inside.anonymous_bytes));
         Self {
             taken,
             sampled_at: now().into(),
@@ -233,7 +233,7 @@ mod tests {
             disk_used_bytes: 1,
             processes: 2,
             cpu_us: 3,
-            memory_bytes: 4,
+            anonymous_bytes: 4,
             ..Statistics::default()
         };
         let sample = Sample::take(&usage, Some(&inside), Some(&none), start);

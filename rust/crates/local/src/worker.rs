@@ -18,7 +18,7 @@ use rustix::net::SendFlags;
 use crate::engine::Engine;
 use crate::execution::{HOME, OUT_OF_MEMORY, ProcessSpec, RunningProcess, signal_name};
 use crate::output::{Output, Read, STDERR, STDOUT};
-use crate::sandbox::{Sandbox, ended_error};
+use crate::sandbox::{Cause, Sandbox, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// Most idle workers for stateless runs that are kept, per sandbox.
@@ -159,9 +159,8 @@ impl Workers {
         table.idle.is_empty() && table.contexts.is_empty()
     }
 
-    /// Hangs up on those that no call uses: they end by themselves, beside their init, which would otherwise wait for them once it is
-    /// told to end.
-    pub(crate) fn let_go(&self) {
+    /// Hangs up on idle workers, so that they end beside their init. Otherwise it would wait for them once it is killed.
+    pub(crate) fn hang_up_idle(&self) {
         let table = self.table();
         let idle = table.idle.iter().map(|(_, worker)| worker);
         let contexts = table.contexts.values().filter_map(|context| match context {
@@ -330,6 +329,22 @@ enum After {
     Gone,
 }
 
+/// The call that a worker serves: on whose behalf, and what may end it early.
+struct Call<'a> {
+    engine: &'a Engine,
+    sandbox: &'a Sandbox,
+    /// When the code is to have ended.
+    due: Instant,
+    interrupt: &'a Interrupt<'a>,
+}
+
+impl Call<'_> {
+    /// When the worker is killed whose code has not ended.
+    fn kill_at(&self) -> Instant {
+        self.due + INTERRUPT_GRACE
+    }
+}
+
 /// Runs one request in a worker of the sandbox: in the context of that name, or stateless.
 ///
 /// # Errors
@@ -369,7 +384,8 @@ pub(crate) fn run(
     let embedded = interpreter == Interpreter::EmbeddedJavaScript;
     let kills_before = if embedded { worker.kills } else { sandbox.memory_kills() };
     let mut output = Output::default();
-    let (end, after) = match worker.serve(engine, sandbox, request, due, interrupt, &mut output) {
+    let call = Call { engine, sandbox, due, interrupt };
+    let (end, after) = match worker.serve(&call, request, &mut output) {
         Err(_) if sandbox.failed_of_memory() => (RunEnd::Exited(OUT_OF_MEMORY), After::Gone),
         other => other?,
     };
@@ -498,16 +514,12 @@ impl Worker {
     /// Sends the request and collects output and reply.
     fn serve(
         &mut self,
-        engine: &Engine,
-        sandbox: &Sandbox,
+        call: &Call<'_>,
         request: &WorkerRequest,
-        due: Instant,
-        interrupt: &Interrupt<'_>,
         output: &mut Output,
     ) -> Result<(RunEnd, After)> {
         if let Some(run) = self.greeting.take() {
-            let nothing = &mut Output::default();
-            match self.exchange(engine, sandbox, Message::default(), run, due, interrupt, nothing)? {
+            match self.exchange(call, Message::default(), run, &mut Output::default())? {
                 (RunEnd::Replied(_), After::Usable) => {}
                 (RunEnd::Replied(_), After::Gone) => return Ok((RunEnd::Garbled, After::Gone)),
                 other => return Ok(other),
@@ -517,23 +529,18 @@ impl Worker {
             Interpreter::Shell => Message::line(&request.code),
             _ => Message::request(request)?,
         };
-        self.exchange(engine, sandbox, message, request.run, due, interrupt, output)
+        self.exchange(call, message, request.run, output)
     }
 
     /// Sends what is left of a message and collects output and reply of the run.
-    #[expect(clippy::too_many_arguments, reason = "each is another thing that may end it")]
     fn exchange(
         &mut self,
-        engine: &Engine,
-        sandbox: &Sandbox,
+        call: &Call<'_>,
         mut message: Message,
         run: u64,
-        due: Instant,
-        interrupt: &Interrupt<'_>,
         output: &mut Output,
     ) -> Result<(RunEnd, After)> {
         let mut reply = Reply::default();
-        let kill_at = due + INTERRUPT_GRACE;
         let mut open = [true; 2];
         message.send(&self.socket)?;
         loop {
@@ -541,13 +548,13 @@ impl Worker {
             if !message.is_sent() {
                 events |= PollFlags::OUT;
             }
-            let ready = self.poll(events, Some(interrupt), open, Some(kill_at))?;
-            if interrupt.is_cancelled() {
-                self.end(engine, sandbox, output)?;
+            let ready = self.poll(events, Some(call.interrupt), open, Some(call.kill_at()))?;
+            if call.interrupt.is_cancelled() {
+                self.end(call, output)?;
                 return Err(cancelled());
             }
             let Some(ready) = ready else {
-                self.end(engine, sandbox, output)?;
+                self.end(call, output)?;
                 return Ok((RunEnd::TimedOut, After::Gone));
             };
             for (stream, fd) in [&self.process.stdout, &self.process.stderr].into_iter().enumerate() {
@@ -565,25 +572,23 @@ impl Worker {
                     Received::Part => {}
                     // A shell is not told the number.
                     Received::Whole(reply) if reply.run != run && self.interpreter != Interpreter::Shell => {
-                        self.end(engine, sandbox, output)?;
-                        return Ok((RunEnd::Garbled, After::Gone));
+                        return self.garbled(call, output);
                     }
                     Received::Whole(reply) => {
                         if ready.streams.contains(&true) {
                             self.take_rest(output);
                         }
-                        let after = self.settle(engine, sandbox, &reply, output)?;
+                        let after = self.settle(call, &reply, output)?;
                         return Ok((RunEnd::Replied(reply), after));
                     }
                     Received::Garbled => {
-                        self.end(engine, sandbox, output)?;
-                        return Ok((RunEnd::Garbled, After::Gone));
+                        return self.garbled(call, output);
                     }
                     // Its exit follows on the channel, unless the code has only closed the socket.
-                    Received::End => return self.await_exit(engine, sandbox, kill_at, output),
+                    Received::End => return self.await_exit(call, output),
                 }
             } else if ready.event {
-                match self.event(sandbox)? {
+                match self.event(call.sandbox)? {
                     None => {}
                     Some(exit) => {
                         self.take_rest(output);
@@ -591,7 +596,7 @@ impl Worker {
                     }
                 }
             } else if ready.socket.intersects(PollFlags::HUP | PollFlags::ERR) {
-                return self.await_exit(engine, sandbox, kill_at, output);
+                return self.await_exit(call, output);
             }
         }
     }
@@ -625,40 +630,31 @@ impl Worker {
     }
 
     /// The worker's socket has ended: waits for the exit of the worker itself.
-    fn await_exit(
-        &mut self,
-        engine: &Engine,
-        sandbox: &Sandbox,
-        kill_at: Instant,
-        output: &mut Output,
-    ) -> Result<(RunEnd, After)> {
-        let patience = kill_at.min(Instant::now() + EXIT_PATIENCE);
-        match self.exit_before(sandbox, patience, output)? {
+    fn await_exit(&mut self, call: &Call<'_>, output: &mut Output) -> Result<(RunEnd, After)> {
+        let patience = call.kill_at().min(Instant::now() + EXIT_PATIENCE);
+        match self.exit_before(call.sandbox, patience, output)? {
             Some(exit) => Ok((RunEnd::Exited(exit), After::Gone)),
-            None => {
-                self.end(engine, sandbox, output)?;
-                Ok((RunEnd::Garbled, After::Gone))
-            }
+            None => self.garbled(call, output),
         }
+    }
+
+    /// It answered what is no reply.
+    fn garbled(&mut self, call: &Call<'_>, output: &mut Output) -> Result<(RunEnd, After)> {
+        self.end(call, output)?;
+        Ok((RunEnd::Garbled, After::Gone))
     }
 
     /// After a reply: keeps a worker that can go on, lets a spent one exit, and ends one whose run did not end by itself, with
     /// everything that run started.
-    fn settle(
-        &mut self,
-        engine: &Engine,
-        sandbox: &Sandbox,
-        reply: &WorkerReply,
-        output: &mut Output,
-    ) -> Result<After> {
+    fn settle(&mut self, call: &Call<'_>, reply: &WorkerReply, output: &mut Output) -> Result<After> {
         if reply.timed_out || reply.out_of_memory {
-            self.end(engine, sandbox, output)?;
+            self.end(call, output)?;
             return Ok(After::Gone);
         }
         if reply.spent {
             // What the code left in the background lives on under the worker's shepherd once the worker itself has exited.
-            if self.exit_before(sandbox, Instant::now() + EXIT_PATIENCE, output)?.is_none() {
-                self.end(engine, sandbox, output)?;
+            if self.exit_before(call.sandbox, Instant::now() + EXIT_PATIENCE, output)?.is_none() {
+                self.end(call, output)?;
             }
             return Ok(After::Gone);
         }
@@ -666,10 +662,10 @@ impl Worker {
     }
 
     /// Ends the worker and everything of it, and waits until it is gone. A sandbox that cannot do that is ended.
-    fn end(&mut self, engine: &Engine, sandbox: &Sandbox, output: &mut Output) -> Result<()> {
+    fn end(&mut self, call: &Call<'_>, output: &mut Output) -> Result<()> {
         self.process.kill();
-        if self.exit_before(sandbox, Instant::now() + KILL_PATIENCE, output)?.is_none() {
-            engine.end(sandbox, SandboxState::Failed, "its init did not end an interpreter in time");
+        if self.exit_before(call.sandbox, Instant::now() + KILL_PATIENCE, output)?.is_none() {
+            call.engine.end(call.sandbox, Cause::InitLate("end an interpreter"));
         }
         Ok(())
     }

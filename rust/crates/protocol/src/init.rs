@@ -49,8 +49,8 @@ pub enum InitRequest {
     },
     /// Figures that only the inside knows. `[channel]`. Event: `Statistics`. Serves as the health probe, too.
     Statistics,
-    /// SIGTERM to everything, then waits until nothing runs, at most `grace_ms`. Where only embedded workers run, they are left to end
-    /// with init, and nothing is waited for. `[channel]`. Event: `ShutDown`.
+    /// SIGTERM to everything, then waits until no program and no transfer of files is left, at most `grace_ms`. Where there is none to
+    /// begin with, nothing is signalled. Embedded workers end with init. `[channel]`. Event: `ShutDown`.
     Shutdown {
         /// Milliseconds.
         grace_ms: u32,
@@ -129,7 +129,7 @@ pub enum InitEvent {
     Statistics(Statistics),
     /// Answer to `Shutdown`.
     ShutDown {
-        /// True when nothing ran any more before the grace period ended.
+        /// True when the grace period did not run out: no program and no transfer of files was left.
         clean: bool,
     },
 }
@@ -165,6 +165,6 @@ pub struct Statistics {
     pub running: u32,
     /// User and system time of everything that has ended or is alive, microseconds.
     pub cpu_us: u64,
-    /// Resident memory of everything alive that is no file's, bytes; a page counts once for each process that shares it since a fork.
-    pub memory_bytes: u64,
+    /// Anonymous resident memory of everything alive, bytes; a page that forks still share counts for each of them.
+    pub anonymous_bytes: u64,
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use e2bridge_protocol::supervisor::{Failure, FailureKind};
 
-use crate::message::Step;
+use crate::message::{JOIN_CGROUP, Step};
 use crate::process_tier::rules;
 
 /// A failure without a system call behind it.
@@ -71,6 +71,8 @@ pub(crate) fn explain(step: &Step) -> Failure {
     }
     let (kind, cause, remedy) = match exhausted(step.errno) {
         Some(remedy) => (FailureKind::Limit, None, Some(remedy.to_owned())),
+        // The host has given the group; that it cannot be joined is no lack of isolation.
+        None if step.stage == JOIN_CGROUP => (FailureKind::Internal, None, None),
         None => {
             let (cause, remedy) = cause(step, &Settings::read());
             (FailureKind::Isolation, cause, remedy)
@@ -246,7 +248,8 @@ mod tests {
         }
         assert_eq!(explain(&step("bind", libc::ENOENT)).kind, FailureKind::Isolation);
         let error = io::Error::from_raw_os_error(libc::ESRCH);
-        assert_eq!(system("attach cgroup", "x", error).kind, FailureKind::Unavailable);
+        assert_eq!(system(JOIN_CGROUP, "x", error).kind, FailureKind::Unavailable);
+        assert_eq!(explain(&step(JOIN_CGROUP, libc::EACCES)).kind, FailureKind::Internal);
     }
 
     #[test]

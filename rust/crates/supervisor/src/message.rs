@@ -75,6 +75,9 @@ pub(crate) enum ZygoteReply {
     },
 }
 
+/// The step in which a process gets into a cgroup: by the supervisor in v2, by itself in v1.
+pub(crate) const JOIN_CGROUP: &str = "join cgroup";
+
 /// Supervisor to clone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CloneCommand {

@@ -77,7 +77,7 @@ pub(crate) fn serve(socket: OwnedFd) {
         return;
     }
     let mut channel = Channel::new(socket);
-    // Not taken apart at the end, which is the process's.
+    // Never dropped: the process ends right after, and taking the heap apart first would keep its sandbox waiting.
     let mut ready = ManuallyDrop::new(WARM.take());
     // Memory that was inherited is copied when it is first written to. While nobody waits, a run that is undone takes that upon itself.
     if let Some(realm) = ready.as_mut().filter(|_| !channel.has_input())

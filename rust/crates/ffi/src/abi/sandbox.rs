@@ -121,7 +121,8 @@ pub unsafe extern "C" fn set_e2b_timeout(
 /// Ends a sandbox and returns when every process, mount, cgroup and file of it is gone. Ending an ended one is NOT_FOUND
 /// with its state in `context.status`.
 ///
-/// Parameters: `sandbox_id` required. `force` "true" kills at once; "false" or absent sends SIGTERM, waits up to 5 s, then kills.
+/// Parameters: `sandbox_id` required. `force` "true" kills at once; "false" or absent sends SIGTERM to programs, waits up to 5 s for
+/// them, then kills. Embedded JavaScript, which cannot catch a signal, ends at once either way.
 /// Ownership: the arguments are read during the call only; `out` is the caller's to free with e2b_buffer_free.
 /// Threads: any, also at the same time on one client; waits up to the grace period; not cancellable.
 /// Errors: INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE.

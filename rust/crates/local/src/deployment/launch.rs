@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use e2bridge_core::deployment::{
     DEPLOYMENT, INSTANCE, SETTLE, about_agent, instance_request, start_command_error,
@@ -87,7 +87,7 @@ fn sandbox(engine: &Arc<Engine>, plan: &Plan, number: usize, token: &CancelToken
 /// Ends the sandbox of an instance that failed.
 fn fail(engine: &Engine, outcome: &mut Outcome, error: Error) {
     if let Ok(launched) = std::mem::replace(outcome, Err(error)) {
-        super::end_all(engine, &[launched.sandbox], "its start failed", Duration::ZERO);
+        super::end_all(engine, &[launched.sandbox], "its start failed");
     }
 }
 

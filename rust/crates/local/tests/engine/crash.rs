@@ -258,12 +258,19 @@ fn a_supervisor_whose_end_somebody_else_took_is_replaced_all_the_same() {
     let id = create(&engine).sandbox_id;
     let supervisor = supervisor_pid(&engine).unwrap();
     std::thread::scope(|scope| {
-        // As a library that calls waitpid(-1) does.
-        let thief = scope.spawn(|| waitid(WaitId::All, WaitIdOptions::EXITED));
+        // As a library that calls waitpid(-1) does; not for ever, because the next supervisor may be there before it looks.
+        let until = Instant::now() + Duration::from_secs(2);
+        let nothing_ended =
+            || matches!(waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG), Ok(None));
+        let thief = scope.spawn(move || {
+            while nothing_ended() && Instant::now() < until {
+                std::thread::yield_now();
+            }
+        });
         std::thread::sleep(Duration::from_millis(100));
         signal(supervisor, Signal::KILL);
         // Whoever is first takes it; the other sees that there is none.
-        let _ = thief.join().unwrap();
+        thief.join().unwrap();
     });
     eventually(Duration::from_secs(2), "failed", || state(&engine, &id) == SandboxState::Failed);
     let fresh = create(&engine).sandbox_id;

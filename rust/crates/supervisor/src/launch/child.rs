@@ -18,7 +18,7 @@ use rustix::thread::{
 };
 
 use super::{Prepared, PreparedCarried, limit_watches, shown, write};
-use crate::message::{At, CloneCommand, CloneReport, Order, PerProcess, Step};
+use crate::message::{At, CloneCommand, CloneReport, JOIN_CGROUP, Order, PerProcess, Step};
 use crate::plan::{self, PLACES, SCRATCH, USER_ID, WATCHES};
 use crate::sys;
 
@@ -108,7 +108,7 @@ pub(crate) fn await_go(status: BorrowedFd<'_>) -> Result<(), Step> {
         return Err(Step::refused("receive", "no supervisor"));
     };
     for group in &groups {
-        rustix::io::write(group, b"0").at("attach cgroup")?;
+        rustix::io::write(group, b"0").at(JOIN_CGROUP)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use e2bridge_protocol::supervisor::{Cgroups, Failure, FailureKind, Limits, Mecha
 use rustix::fs::Access;
 
 use crate::failure::{failure, system};
+use crate::message::JOIN_CGROUP;
 
 /// Time over which a quota of processor time is counted, microseconds; what a new group of v1 has by itself.
 const PERIOD_US: u64 = 100_000;
@@ -513,7 +514,7 @@ pub(crate) struct Groups {
     directories: Vec<PathBuf>,
     /// Of v2: files that take the number of a process.
     joined_by_pid: Vec<PathBuf>,
-    /// Of v1: files that take a thread, as 0 the one that writes. Of all ways into a group, this alone needs no lock against forks
+    /// Of v1: files that take a thread, as 0 the one that writes. Of v1's ways into a group, this alone needs no lock against forks
     /// and exits of the whole machine: taking that lock costs 7 to 15 ms after a pause, in which nothing on the machine can fork or exit.
     joined_by_self: Vec<PathBuf>,
     /// As the library gets to know them.
@@ -521,13 +522,13 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Puts a process into those of v2, for which the caller blocks up to 15 ms, and opens what it has to write 0 to by itself, while
-    /// it has one thread, to be in those of v1.
+    /// Puts the process `pid` into the groups of v2, which may block for the time that `joined_by_self` tells of. Answers the files of
+    /// v1: the process joins by writing 0 to each while it has one thread.
     ///
     /// # Errors
     /// Names the group.
     pub(crate) fn admit(&self, pid: u32) -> Result<Vec<OwnedFd>, Failure> {
-        let refused = |file: &Path, error| system("attach cgroup", &file.display().to_string(), error);
+        let refused = |file: &Path, error| system(JOIN_CGROUP, &file.display().to_string(), error);
         for file in &self.joined_by_pid {
             put(file, &pid.to_string()).map_err(|error| refused(file, error))?;
         }

@@ -1,5 +1,5 @@
 //! The supervisor: one thread, one event loop. Each request is a state machine; nothing here waits for a zygote, a clone or an
-//! interpreter. What does block: writing a process id into cgroups of v2 (7 to 15 ms the first time after a while) and, once at the start,
+//! interpreter. What does block: putting a process into cgroups of v2 (see [`cgroup::Groups`]) and, once at the start,
 //! the sweep of what dead clients left behind.
 
 mod cgroup;

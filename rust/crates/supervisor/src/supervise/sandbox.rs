@@ -267,12 +267,12 @@ impl Supervisor {
             return self.send_kill(number);
         }
         sandbox.phase = Phase::Confining;
-        if let Err(failure) = self.let_go(number) {
+        if let Err(failure) = self.send_go(number) {
             self.fail_sandbox(number, failure);
         }
     }
 
-    fn let_go(&mut self, number: u64) -> Result<(), Failure> {
+    fn send_go(&mut self, number: u64) -> Result<(), Failure> {
         let gone = || unavailable("create", "the sandbox is gone");
         let sandbox = self.sandboxes.get_mut(&number).ok_or_else(gone)?;
         let client = self.client.as_mut().ok_or_else(gone)?;

@@ -56,6 +56,12 @@ pub(crate) struct Zygote {
     pub(crate) per_process_memory: bool,
 }
 
+/// What a zygote of the tier `full` clones with.
+struct Cloner {
+    prepared: launch::Prepared,
+    networks: Networks,
+}
+
 /// What a zygote keeps for its clones: a network namespace, its loopback, and the way back; other ids than its own, in the id maps of
 /// clones or to take them, where it has some.
 const CAPABILITIES_FOR_CLONING: CapabilitySet = CapabilitySet::from_bits_retain(
@@ -89,52 +95,36 @@ impl Zygote {
             (Some(interpreter), true) => python::become_interpreter(self, interpreter, socket),
             _ => {
                 sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
-                self.clone_sandboxes(socket, None, || Ok(()))
+                self.cloner(None)?.serve(socket)
             }
         }
     }
 
     /// The part that follows on [`python::become_interpreter`].
     #[cfg(feature = "python-zygote")]
-    fn serve_in_interpreter(
-        &self,
-        socket: BorrowedFd<'_>,
-        python: WarmPython,
-        try_fork: impl FnOnce() -> Result<(), Step>,
-    ) -> Result<(), Step> {
+    fn serve_in_interpreter(&self, socket: BorrowedFd<'_>, warm: WarmPython) -> Result<(), Step> {
         rustix::thread::set_name(NAME).at("set name")?;
         self.follow_supervisor()?;
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at("set dumpable")?;
-        self.clone_sandboxes(socket, Some(python), try_fork)
+        let cloner = self.cloner(Some(warm))?;
+        // Now that everything is in force that a worker inherits.
+        python::try_fork()?;
+        cloner.serve(socket)
     }
 
-    fn clone_sandboxes(
-        &self,
-        socket: BorrowedFd<'_>,
-        python: Option<WarmPython>,
-        try_fork: impl FnOnce() -> Result<(), Step>,
-    ) -> Result<(), Step> {
-        let prepared = launch::Prepared::new(&self.view, python)?;
+    /// From here on everything is in force that clones inherit.
+    fn cloner(&self, warm: Option<WarmPython>) -> Result<Cloner, Step> {
+        let prepared = launch::Prepared::new(&self.view, warm)?;
         let networks = Networks::new(self.per_process_memory)?;
-        self.finish(socket, try_fork)?;
-        let networks = RefCell::new(networks);
-        // With nothing to do, the next network is made. When that fails, the next clone says so.
-        let idle = || {
-            let mut networks = networks.borrow_mut();
-            networks.stock().or_else(|_| networks.leave())
-        };
-        serve(socket, idle, |order, [status, control], returned| {
-            let mut networks = networks.borrow_mut();
-            let clone = launch::parent::clone(&prepared, &mut networks, order, status, control);
-            returned.for_each(|network| networks.take_back(network));
-            clone
-        })
+        self.restrict()?;
+        Ok(Cloner { prepared, networks })
     }
 
     fn serve_process_tier(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         self.begin(socket)?;
         let prepared = process_tier::Prepared::new(self.identity, &self.view)?;
-        self.finish(socket, || Ok(()))?;
+        self.restrict()?;
+        announce(socket)?;
         serve(
             socket,
             || Ok(()),
@@ -164,12 +154,8 @@ impl Zygote {
         Ok(())
     }
 
-    /// The last steps: what runs is warm, seccomp is in force, what depends on both is tried, the supervisor knows.
-    fn finish(
-        &self,
-        socket: BorrowedFd<'_>,
-        try_fork: impl FnOnce() -> Result<(), Step>,
-    ) -> Result<(), Step> {
+    /// The engine is warm; seccomp and what is left of the capabilities are in force.
+    fn restrict(&self) -> Result<(), Step> {
         if self.template == Template::Base {
             e2bridge_worker::prewarm();
         }
@@ -179,12 +165,7 @@ impl Zygote {
         if weaken::keeps(Defence::Seccomp) {
             seccomp::Filters::new(self.per_process_memory)?.install()?;
         }
-        self.keep_what_cloning_needs()?;
-        try_fork()?;
-        sys::forget_children();
-        sys::trim_heap();
-        sys::fill_heap();
-        socket::send(socket, &ZygoteReply::Ready, &[]).at("send")
+        self.keep_what_cloning_needs()
     }
 
     fn prepare(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
@@ -227,6 +208,33 @@ impl Zygote {
     fn follow_supervisor(&self) -> Result<(), Step> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at("set parent death signal")
     }
+}
+
+impl Cloner {
+    /// Clones as it is told, until the supervisor ends.
+    fn serve(self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+        announce(socket)?;
+        let (prepared, networks) = (self.prepared, RefCell::new(self.networks));
+        // With nothing to do, the next network is made. When that fails, the next clone says so.
+        let idle = || {
+            let mut networks = networks.borrow_mut();
+            networks.stock().or_else(|_| networks.leave())
+        };
+        serve(socket, idle, |order, [status, control], returned| {
+            let mut networks = networks.borrow_mut();
+            let clone = launch::parent::clone(&prepared, &mut networks, order, status, control);
+            returned.for_each(|network| networks.take_back(network));
+            clone
+        })
+    }
+}
+
+/// The last step: tidies the memory that clones get, and tells the supervisor.
+fn announce(socket: BorrowedFd<'_>) -> Result<(), Step> {
+    sys::forget_children();
+    sys::trim_heap();
+    sys::fill_heap();
+    socket::send(socket, &ZygoteReply::Ready, &[]).at("send")
 }
 
 /// Leaves most of what the service's user may have of inotify to others.

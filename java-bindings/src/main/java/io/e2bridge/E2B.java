@@ -409,7 +409,8 @@ public final class E2B implements AutoCloseable {
      * not stop it.
      *
      * @param sandboxId the sandbox, required
-     * @param force true kills at once; null: false, which asks with SIGTERM and kills after at most 5 s
+     * @param force true kills at once; null: false, which sends SIGTERM to programs and kills what is left of them after at most
+     *     5 s. Embedded JavaScript, which cannot catch a signal, ends at once either way
      * @return how it ended
      * @throws E2BException NOT_FOUND
      */

@@ -25,7 +25,10 @@ public record SandboxMetrics(JsonNode json) implements E2BDocument {
         return Fields.optionalNumber(json, "cpu_percent");
     }
 
-    /** {@return memory in use, bytes; null when unknown} */
+    /**
+     * {@return memory in use, bytes: what the cgroup is charged with; without one, anonymous memory of its processes, where a page
+     * that forks still share counts for each of them, and without the files that {@link #diskUsedBytes()} counts; null when unknown}
+     */
     public Long memoryBytes() {
         return Fields.optionalWhole(json, "memory_bytes");
     }

@@ -26,7 +26,7 @@ public record SandboxTerminated(JsonNode json) implements E2BDocument {
         return Fields.text(json, "status");
     }
 
-    /** {@return true when it was killed without the grace period, by request or because the period ended} */
+    /** {@return true when programs were killed without their grace period, by request, or because it ended} */
     public boolean forced() {
         return Fields.flag(json, "forced");
     }

@@ -1,5 +1,5 @@
 //! The zygote of the template `python` where that can be: the interpreter itself, which [`become_interpreter`] executes in the finished
-//! root. It loads and rehearses its worker program, then the extension module, of which this file is the entry: from there on it
+//! root. It loads and rehearses its worker program, then the extension module (`module.rs`): from there on it
 //! clones as any other zygote, and what it clones becomes an init that holds the interpreter warm.
 
 use std::io::Write;
@@ -115,7 +115,11 @@ fn go_on(socket: BorrowedFd<'_>, handover: OwnedFd) -> Result<(), Step> {
         forks: true,
         per_process_memory,
     };
-    zygote.serve_in_interpreter(socket, module::warm().at("keep name")?, || {
-        module::try_fork().at("fork interpreter")
-    })
+    zygote.serve_in_interpreter(socket, module::warm().at("keep name")?)
+}
+
+/// Proves that the interpreter can be forked as it is now.
+#[cfg(feature = "python-zygote")]
+pub(super) fn try_fork() -> Result<(), Step> {
+    module::try_fork().at("fork interpreter")
 }
