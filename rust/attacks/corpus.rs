@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 /// How many attacks run at a time.
 const AT_A_TIME: usize = 4;
-/// An ordinary line of shell that must work after every attack, and what it says.
+/// An ordinary line of shell that must work after every attack, and what it says; in a neighbour of all cases several times at once.
 pub(crate) const ORDINARY_LINE: &str =
-    "echo written >/tmp/works && cat /tmp/works && seq 3 | sort -r | head -1";
+    "echo written >/tmp/works.$$ && cat /tmp/works.$$ && seq 3 | sort -r | head -1; rm -f /tmp/works.$$";
 pub(crate) const ORDINARY_ANSWER: &str = "written\n3\n";
 /// The id of an ordinary user: one that owns nothing.
 const ORDINARY: u32 = 65_534;

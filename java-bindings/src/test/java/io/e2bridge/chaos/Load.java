@@ -32,7 +32,7 @@ import java.util.concurrent.atomic.AtomicLong;
 final class Load {
     /** What is done, and how many seconds it may take: its own time-out, and the longest patience with a stopped engine. */
     enum Operation {
-        CREATE(55), EXECUTE(20), JAVASCRIPT(20), PYTHON(50), NODE(50), SHELL(20), CONTEXT(20), WRITE(25), READ(25), STATUS(10), LIST(10),
+        CREATE(55), EXECUTE(20), JAVASCRIPT(20), PYTHON(50), NODE(50), SHELL(20), CONTEXT(20), WRITE(35), READ(35), STATUS(10), LIST(10),
         HEALTH(15), EXPORT(40), DEPLOY(110), SCALE(110), TERMINATE(25), CANCELLED(10);
 
         final long seconds;
@@ -422,6 +422,8 @@ final class Load {
             // A sandbox of python, or of a template that one was exported as, has no JavaScript.
             case UNSUPPORTED -> "language".equals(e.argument());
             case CANCELLED -> operation == Operation.CANCELLED;
+            // A transfer whose sandbox's init is stopped: after 30 s without a byte.
+            case TIMEOUT -> operation == Operation.WRITE || operation == Operation.READ;
             case CLOSED -> closing;
             default -> false;
         };
