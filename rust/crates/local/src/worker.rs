@@ -1,30 +1,31 @@
 //! Warm interpreters of a sandbox. A worker is a program of the sandbox like any other, started under a shepherd, that serves
-//! runs over a socket; what comes out of that socket is hostile and bounded.
+//! runs over a socket; what comes out of that socket is hostile and bounded. Here is how one is started, serves a run and ends; those
+//! at rest are in `table`, what goes over the socket in `wire`.
 
-use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use e2bridge_core::document::SandboxState;
-use e2bridge_core::output::{MAX_RESULT_BYTES, MAX_RESULT_DEPTH, json_depth};
 use e2bridge_core::request::{BuiltinTemplate, Language};
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_protocol::init::{Exit, InitEvent, Program};
-use e2bridge_protocol::worker::{MAX_MESSAGE, WorkerReply, WorkerRequest};
+use e2bridge_protocol::worker::{WorkerReply, WorkerRequest};
 use rustix::event::{PollFd, PollFlags};
-use rustix::net::SendFlags;
 
+use self::wire::{Message, Received, Reply};
 use crate::engine::Engine;
 use crate::execution::{HOME, OUT_OF_MEMORY, ProcessSpec, RunningProcess, signal_name};
 use crate::output::{Output, Read, STDERR, STDOUT};
 use crate::sandbox::{Cause, Sandbox, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
-/// Most idle workers for stateless runs that are kept, per sandbox.
-const MAX_IDLE: usize = 4;
-/// Most named contexts, per sandbox: each is a process of its own.
-const MAX_CONTEXTS: usize = 16;
+mod table;
+mod wire;
+
+pub(crate) use self::table::Workers;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::wire::read_reply;
+
 /// How much later than the time-out the worker is killed: the time for the engine to interrupt the code by itself.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(250);
 /// How long init may take to end a worker, before the sandbox is ended for it.
@@ -33,8 +34,6 @@ const KILL_PATIENCE: Duration = Duration::from_secs(6);
 const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an interpreter may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// How often a call that waits for its context looks whether it was cancelled.
-const CONTEXT_TICK: Duration = Duration::from_millis(20);
 /// Where the zygote puts the worker programs.
 const PROGRAMS: &str = "/etc/e2bridge";
 
@@ -129,154 +128,6 @@ pub(crate) fn new_run() -> Result<u64> {
 /// limit of the sandbox kills the engine.
 pub(crate) fn engine_memory(sandbox: &Sandbox) -> u64 {
     u64::from(sandbox.limits.memory_mb) * 1024 * 1024 / 8 * 7
-}
-
-/// The warm interpreters of one sandbox.
-#[derive(Debug, Default)]
-pub(crate) struct Workers {
-    table: Mutex<Table>,
-    /// A context became free.
-    freed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    idle: Vec<(Interpreter, Worker)>,
-    contexts: HashMap<(Interpreter, String), Context>,
-}
-
-/// A named context; its worker is out while a call uses it.
-#[derive(Debug)]
-enum Context {
-    Busy,
-    Idle(Worker),
-}
-
-impl Workers {
-    /// True when no interpreter has been started.
-    pub(crate) fn is_empty(&self) -> bool {
-        let table = self.table();
-        table.idle.is_empty() && table.contexts.is_empty()
-    }
-
-    /// Hangs up on idle workers, so that they end beside their init. Otherwise it would wait for them once it is killed.
-    pub(crate) fn hang_up_idle(&self) {
-        let table = self.table();
-        let idle = table.idle.iter().map(|(_, worker)| worker);
-        let contexts = table.contexts.values().filter_map(|context| match context {
-            Context::Idle(worker) => Some(worker),
-            Context::Busy => None,
-        });
-        for worker in idle.chain(contexts) {
-            // It has gone already when that fails.
-            let _ = rustix::net::shutdown(&worker.socket, rustix::net::Shutdown::Both);
-        }
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        // Every change under this lock is a few moves.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// True when each interpreter that was told to start has done so.
-    pub(crate) fn have_started(&self) -> bool {
-        self.table().idle.iter().all(|(_, worker)| worker.has_started())
-    }
-
-    /// Takes an idle worker for a stateless run.
-    fn take_idle(&self, interpreter: Interpreter) -> Option<Worker> {
-        let mut table = self.table();
-        let position = table.idle.iter().position(|(kind, _)| *kind == interpreter)?;
-        Some(table.idle.swap_remove(position).1)
-    }
-
-    fn keep_idle(&self, interpreter: Interpreter, worker: Worker) {
-        let mut table = self.table();
-        if table.idle.len() < MAX_IDLE {
-            table.idle.push((interpreter, worker));
-        } else {
-            drop(table);
-            drop(worker);
-        }
-    }
-
-    /// Takes a context, alone; its worker too, unless this is its first use. Waits while another call has it.
-    fn take_context<'a>(
-        &'a self,
-        interpreter: Interpreter,
-        name: &str,
-        sandbox: &Sandbox,
-        deadline: Instant,
-        interrupt: &Interrupt<'_>,
-    ) -> Result<(ContextLease<'a>, Option<Worker>)> {
-        let key = (interpreter, name.to_owned());
-        let mut table = self.table();
-        loop {
-            let full = table.contexts.len() >= MAX_CONTEXTS;
-            let worker = match table.contexts.get_mut(&key) {
-                Some(Context::Busy) => {
-                    if interrupt.is_cancelled() {
-                        return Err(cancelled());
-                    }
-                    sandbox.check_running()?;
-                    if Instant::now() >= deadline {
-                        return Err(Error::new(
-                            Code::Timeout,
-                            format!("context: {name:?} was in use by another call all of the time"),
-                        )
-                        .about("context"));
-                    }
-                    table = self
-                        .freed
-                        .wait_timeout(table, CONTEXT_TICK)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
-                    continue;
-                }
-                Some(context) => match std::mem::replace(context, Context::Busy) {
-                    Context::Idle(worker) => Some(worker),
-                    Context::Busy => None,
-                },
-                None if full => {
-                    return Err(Error::new(
-                        Code::LimitExceeded,
-                        format!("context: a sandbox has at most {MAX_CONTEXTS} contexts"),
-                    )
-                    .about("context")
-                    .with("limit", MAX_CONTEXTS));
-                }
-                None => {
-                    table.contexts.insert(key.clone(), Context::Busy);
-                    None
-                }
-            };
-            return Ok((ContextLease { workers: self, key: Some(key) }, worker));
-        }
-    }
-}
-
-/// A context that is in use by one call. Dropped without its worker it is forgotten: its next use starts afresh.
-struct ContextLease<'a> {
-    workers: &'a Workers,
-    key: Option<(Interpreter, String)>,
-}
-
-impl ContextLease<'_> {
-    fn give_back(mut self, worker: Worker) {
-        if let Some(key) = self.key.take() {
-            self.workers.table().contexts.insert(key, Context::Idle(worker));
-            self.workers.freed.notify_all();
-        }
-    }
-}
-
-impl Drop for ContextLease<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.workers.table().contexts.remove(&key);
-            self.workers.freed.notify_all();
-        }
-    }
 }
 
 /// A started interpreter; dropping it ends it and everything of it.
@@ -702,201 +553,11 @@ impl Worker {
     }
 }
 
-/// A request on its way; the default one is there already.
-#[derive(Default)]
-struct Message {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Message {
-    fn request(request: &WorkerRequest) -> Result<Self> {
-        let mut bytes = vec![0; 4];
-        serde_json::to_writer(&mut bytes, request)
-            .map_err(|error| Error::internal(format!("encode: {error}")))?;
-        let length = bytes.len() - 4;
-        if length > MAX_MESSAGE {
-            return Err(Error::new(
-                Code::LimitExceeded,
-                format!("code: the request is {length} bytes long, more than {MAX_MESSAGE}"),
-            )
-            .about("code"));
-        }
-        let length = u32::try_from(length).map_err(|_| Error::internal("a bounded length is too long"))?;
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        Ok(Self { bytes, sent: 0 })
-    }
-
-    /// A shell reads lines and decodes words: the code as one word in quotes, its line ends as a variable that holds one.
-    fn line(code: &str) -> Self {
-        let word = code.replace('\'', "'\\''").replace('\n', "'\"$__e2b_nl\"'");
-        Self { bytes: format!("'{word}'\n").into_bytes(), sent: 0 }
-    }
-
-    fn is_sent(&self) -> bool {
-        self.sent == self.bytes.len()
-    }
-
-    fn send(&mut self, socket: impl AsFd) -> Result<()> {
-        match rustix::net::send(socket, &self.bytes[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-            Ok(sent) => self.sent += sent,
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            // A worker that is gone: its exit is reported on the channel.
-            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => self.sent = self.bytes.len(),
-            Err(error) => return Err(host_error("send", &error.into())),
-        }
-        Ok(())
-    }
-}
-
-/// A reply on its way.
-#[derive(Default)]
-struct Reply {
-    bytes: Vec<u8>,
-}
-
-enum Received {
-    Part,
-    Whole(Box<WorkerReply>),
-    /// Too long, or no reply.
-    Garbled,
-    End,
-}
-
-impl Reply {
-    /// Reads once.
-    fn receive(&mut self, socket: impl AsFd) -> Received {
-        // Most replies are short; and freeing 64 KiB makes the allocator tidy up each time.
-        self.bytes.reserve(if self.bytes.is_empty() { 16 * 1024 } else { 64 * 1024 });
-        match rustix::net::recv(
-            socket,
-            rustix::buffer::spare_capacity(&mut self.bytes),
-            rustix::net::RecvFlags::DONTWAIT,
-        ) {
-            Ok((_, 0)) => return Received::End,
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Received::Part,
-            Err(_) => return Received::End,
-        }
-        let Some((header, body)) = self.bytes.split_first_chunk::<4>() else { return Received::Part };
-        let length = usize::try_from(u32::from_le_bytes(*header)).unwrap_or(usize::MAX);
-        if length > MAX_MESSAGE || body.len() > length {
-            return Received::Garbled;
-        }
-        if body.len() < length {
-            return Received::Part;
-        }
-        match serde_json::from_slice(body) {
-            Ok(reply) => bounded(reply).map_or(Received::Garbled, Received::Whole),
-            Err(_) => Received::Garbled,
-        }
-    }
-}
-
-/// A reply whose results are no more than a worker sends; JSON of too many levels is left out.
-fn bounded(mut reply: Box<WorkerReply>) -> Option<Box<WorkerReply>> {
-    let mut bytes = 0;
-    for output in &mut reply.results {
-        bytes += output.text.len() + output.json.as_ref().map_or(0, |json| json.get().len());
-        output.json = output.json.take().filter(|json| json_depth(json.get()) <= MAX_RESULT_DEPTH);
-    }
-    (bytes <= MAX_RESULT_BYTES).then_some(reply)
-}
-
-/// The reply that comes over a socket, if it is one.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn read_reply(socket: impl AsFd) -> Option<Box<WorkerReply>> {
-    let mut reply = Reply::default();
-    loop {
-        match reply.receive(&socket) {
-            Received::Part => {}
-            Received::Whole(reply) => return Some(reply),
-            Received::Garbled | Received::End => return None,
-        }
-    }
-}
-
 /// How a worker ended, in words.
 pub(crate) fn exit_words(exit: &Exit) -> String {
     match (exit.exit_code, exit.signal) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => signal_name(signal),
         (None, None) => "unknown".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    fn framed(body: &[u8]) -> Vec<u8> {
-        let mut bytes = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
-        bytes.extend_from_slice(body);
-        bytes
-    }
-
-    fn received(body: &[u8]) -> Option<Box<WorkerReply>> {
-        let (near, mut far) = UnixStream::pair().unwrap();
-        let sent = framed(body);
-        let writer = std::thread::spawn(move || far.write_all(&sent));
-        let mut reply = Reply::default();
-        let received = loop {
-            wait::poll(&mut [PollFd::new(&near, PollFlags::IN)], None).unwrap();
-            match reply.receive(&near) {
-                Received::Part => {}
-                Received::Whole(reply) => break Some(reply),
-                Received::Garbled | Received::End => break None,
-            }
-        };
-        drop(near);
-        let _ = writer.join().unwrap();
-        received
-    }
-
-    #[test]
-    fn results_of_a_reply_are_bounded_in_bytes_and_levels() {
-        let result =
-            |json: &str| format!(r#"{{"results":[{{"text":"","json":{json},"is_main_result":true}}]}}"#);
-        let json = |json: &str| received(result(json).as_bytes()).unwrap().results.remove(0).json;
-        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-        assert_eq!(json(&nested(128)).unwrap().get().len(), 256);
-        assert!(json(&nested(129)).is_none());
-        assert!(json(&nested(1_000_000)).is_none(), "no recursion on the depth of what comes");
-        assert!(
-            json(&format!(r#""{}""#, "[{\\\"".repeat(1_000))).is_some(),
-            "brackets in a text are no levels"
-        );
-        assert!(json("null").is_none());
-        let zeros = |count: usize| format!("[{}0]", "0,".repeat(count));
-        assert!(received(result(&zeros(1 << 20)).as_bytes()).is_some());
-        assert!(received(result(&zeros(17 << 20)).as_bytes()).is_none());
-    }
-
-    #[test]
-    fn a_reply_is_taken_in_pieces_and_what_is_none_is_refused() {
-        for (sent, whole) in [
-            (framed(br#"{"result":"7"}"#), true),
-            (framed(b"7"), false),
-            (framed(b"\xff"), false),
-            (u32::MAX.to_le_bytes().to_vec(), false),
-            ([framed(b"{}"), b"more".to_vec()].concat(), false),
-        ] {
-            let (near, mut far) = UnixStream::pair().unwrap();
-            let mut reply = Reply::default();
-            far.write_all(&sent[..3]).unwrap();
-            assert!(matches!(reply.receive(&near), Received::Part));
-            far.write_all(&sent[3..]).unwrap();
-            match reply.receive(&near) {
-                Received::Whole(reply) => assert!(whole, "{reply:?}"),
-                Received::Garbled => assert!(!whole, "{sent:?}"),
-                Received::Part | Received::End => panic!("{sent:?}"),
-            }
-        }
-        let (near, far) = UnixStream::pair().unwrap();
-        drop(far);
-        assert!(matches!(Reply::default().receive(&near), Received::End));
     }
 }
