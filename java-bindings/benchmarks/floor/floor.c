@@ -1,7 +1,8 @@
 /*
  * What the kernel allows: the least that any sandbox engine has to do, without doing anything useful.
  * Usage: floor PROGRAM     PROGRAM is a static binary that ends at once
- * Reads lines "OPERATION COUNT" from its input and answers each with one line: COUNT times in nanoseconds, or "error TEXT".
+ * Reads lines "OPERATION COUNT" from its input and answers each with one line: COUNT times in nanoseconds, "lacking TEXT" where the host
+ * does not have what the operation needs, or "error TEXT".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,16 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "sustained.h"
+
 #define MOST 100000
 /* From linux/time_namespace; older headers lack it. */
 #define NEW_TIME 0x00000080
-#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define SYSTEM_CALLS 1000
+#define PAGES 256
+#define LIFE "life-"
 
 static const char *program;
 
@@ -29,19 +35,6 @@ static uint64_t now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static pid_t clone_into(uint64_t flags) {
-  struct clone_args arguments;
-  memset(&arguments, 0, sizeof arguments);
-  arguments.flags = flags;
-  arguments.exit_signal = SIGCHLD;
-  return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
-}
-
-static int reap(pid_t child) {
-  int status;
-  return waitpid(child, &status, 0) == child ? 0 : -1;
 }
 
 static int clone_exit_wait(uint64_t flags) {
@@ -136,33 +129,36 @@ static int round_trip(uint64_t *time) {
   return result;
 }
 
-/* How fast two processes together make and end processes in all namespaces. */
-static int clone_by_two(uint64_t *times, long count) {
+static int fork_exit_wait(uint64_t *time) {
   uint64_t begin = now();
-  pid_t workers[2];
-  for (int i = 0; i < 2; i++) {
-    workers[i] = fork();
-    if (workers[i] == 0) {
-      for (long done = 0; done < (count + 1) / 2; done++) {
-        if (clone_exit_wait(NAMESPACES | CLONE_NEWNET) != 0) {
-          _exit(1);
-        }
-      }
-      _exit(0);
-    }
-  }
-  int result = 0;
-  for (int i = 0; i < 2; i++) {
-    int status = -1;
-    if (workers[i] < 0 || waitpid(workers[i], &status, 0) != workers[i] || status != 0) {
-      result = -1;
-    }
-  }
-  uint64_t each = (now() - begin) / (uint64_t)count;
-  for (long i = 0; i < count; i++) {
-    times[i] = each;
-  }
+  int result = clone_exit_wait(0);
+  *time = now() - begin;
   return result;
+}
+
+static int system_call(uint64_t *time) {
+  uint64_t begin = now();
+  for (int i = 0; i < SYSTEM_CALLS; i++) {
+    syscall(SYS_getppid);
+  }
+  *time = (now() - begin) / SYSTEM_CALLS;
+  return 0;
+}
+
+/* Fresh pages are written to, one by one. */
+static int page_fault(uint64_t *time) {
+  size_t length = (size_t)PAGES * (size_t)sysconf(_SC_PAGESIZE);
+  volatile char *pages = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) {
+    return -1;
+  }
+  madvise((void *)pages, length, MADV_NOHUGEPAGE);
+  uint64_t begin = now();
+  for (size_t i = 0; i < length; i += length / PAGES) {
+    pages[i] = 1;
+  }
+  *time = (now() - begin) / PAGES;
+  return munmap((void *)pages, length);
 }
 
 static int repeat(int (*operation)(uint64_t *), uint64_t *times, long count) {
@@ -174,13 +170,17 @@ static int repeat(int (*operation)(uint64_t *), uint64_t *times, long count) {
   return 0;
 }
 
-static int run(const char *name, uint64_t *times, long count) {
+static int run(const char *name, uint64_t *times, long count, const char **lacking) {
+  if (strcmp(name, "system-call") == 0) return repeat(system_call, times, count);
+  if (strcmp(name, "page-fault") == 0) return repeat(page_fault, times, count);
+  if (strcmp(name, "fork") == 0) return repeat(fork_exit_wait, times, count);
   if (strcmp(name, "clone-all") == 0) return repeat(clone_all, times, count);
   if (strcmp(name, "clone-without-net") == 0) return repeat(clone_without_net, times, count);
   if (strcmp(name, "clone-by-two") == 0) return clone_by_two(times, count);
   if (strcmp(name, "fork-exec") == 0) return repeat(fork_exec, times, count);
   if (strcmp(name, "kill-wait") == 0) return repeat(kill_wait, times, count);
   if (strcmp(name, "round-trip") == 0) return repeat(round_trip, times, count);
+  if (strncmp(name, LIFE, strlen(LIFE)) == 0) return live(name + strlen(LIFE), times, count, lacking);
   errno = EINVAL;
   return -1;
 }
@@ -195,9 +195,10 @@ int main(int count, char **arguments) {
   char name[64];
   long calls;
   while (scanf("%63s %ld", name, &calls) == 2) {
+    const char *lacking = NULL;
     errno = 0;
-    if (calls < 1 || calls > MOST || run(name, times, calls) != 0) {
-      printf("error %s: %s\n", name, strerror(errno));
+    if (calls < 1 || calls > MOST || run(name, times, calls, &lacking) != 0) {
+      printf("%s %s: %s\n", lacking != NULL ? "lacking" : "error", name, lacking != NULL ? lacking : strerror(errno));
     } else {
       for (long i = 0; i < calls; i++) {
         printf("%llu ", (unsigned long long)times[i]);

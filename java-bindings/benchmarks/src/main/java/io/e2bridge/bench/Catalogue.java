@@ -173,7 +173,7 @@ final class Catalogue {
         String bare = base ? "node" : snippet.label();
         for (int callers : CALLERS) {
             Row row = Row.of("cycle." + snippet.label() + "." + callers, SUSTAINED, snippet.label() + ", " + callers + (callers == 1 ? " caller" : " callers"))
-                    .underLoad().over(callers == 1 ? "floor.clone" : "floor.clone-by-two");
+                    .underLoad().over(snippet == Snippet.PYTHON ? "floor.python-fork-by-two" : callers == 1 ? "floor.clone" : "floor.life.cgroups");
             if (callers == 1) {
                 row = row.against("process." + bare, "bubblewrap." + bare, "graal." + (base ? "javascript" : snippet.label()) + ".new", "reference.cycle");
             }

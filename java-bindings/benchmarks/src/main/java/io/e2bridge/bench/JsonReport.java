@@ -52,6 +52,9 @@ final class JsonReport {
         if (results.has(row.floor())) {
             node.putObject("floor").put("id", row.floor()).put("ratio", rounded(results.overFloor(row)));
         }
+        if (!Double.isNaN(row.elsewhere())) {
+            node.put("elsewhere", row.elsewhere());
+        }
         ObjectNode against = node.putObject("others_take");
         row.against().stream().filter(results::has).forEach(other -> against.put(other, rounded(results.gainOver(row, other))));
         if (!results.remark(row.id()).isEmpty()) {

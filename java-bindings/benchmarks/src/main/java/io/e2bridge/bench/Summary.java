@@ -30,6 +30,13 @@ final class Summary {
         List<String> complaints = run.noise().complaints();
         lines.add("noise: " + (complaints.isEmpty() ? "a quiet machine" : "A NOISY MACHINE, trust ratios only: " + String.join("; ", complaints)) + "; "
                 + run.noise().text());
+        String slower = run.results().measured().stream()
+                .filter(row -> !Double.isNaN(row.elsewhere()))
+                .map(row -> row.id() + " " + Text.ratio(run.results().series(row.id()).median() / row.elsewhere()))
+                .collect(Collectors.joining(", "));
+        if (!slower.isEmpty()) {
+            lines.add("against the machine that the targets were set on, this one takes: " + slower);
+        }
         run.versions().forEach((name, version) -> lines.add("alternative: " + name + ": " + version));
         run.results().skipped().forEach((what, reason) -> lines.add("left out: " + what + ": " + reason));
         run.results().failures().forEach(failure -> lines.add("FAILED: " + failure));

@@ -9,10 +9,19 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * A program in another process that times its operations itself: it reads lines "OPERATION COUNT" and answers each with the times
- * in nanoseconds, or with "error TEXT". Floors and alternatives in other languages are such programs. It is started
- * by its first operation, and ends with its input.
+ * in nanoseconds, with "lacking TEXT" where this host does not have what it takes, or with "error TEXT". Floors and alternatives in other
+ * languages are such programs. It is started by its first operation, and ends with its input.
  */
 final class TimedProgram implements AutoCloseable {
+    /** This host does not have what the operation takes. */
+    static final class LackingException extends IOException {
+        private static final long serialVersionUID = 1;
+
+        private LackingException(String answer) {
+            super(answer);
+        }
+    }
+
     private final List<String> command;
     /** Null until the first operation. */
     private Process process;
@@ -42,6 +51,9 @@ final class TimedProgram implements AutoCloseable {
         requests.write(line + "\n");
         requests.flush();
         String answer = answers.readLine();
+        if (answer != null && answer.startsWith("lacking")) {
+            throw new LackingException(answer);
+        }
         if (answer == null || answer.startsWith("error")) {
             throw new IOException(answer == null ? command.getFirst() + " ended" : answer);
         }

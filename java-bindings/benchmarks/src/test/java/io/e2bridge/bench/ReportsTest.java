@@ -30,7 +30,7 @@ class ReportsTest {
         results.declare(Row.of("load", "ours", "under load").underLoad().atLeastPerSecond(100).over("floor"));
         results.series("load").add(new double[] {20_000, 20_000, 20_000, 20_000, 20_000, 20_000}, 0.05);
         sample(results, Row.of("space", "ours", "memory").in(Unit.MEBIBYTES).atMost(1), 0.5);
-        sample(results, Row.of("floor", "theirs", "floor"), 2, 2, 2, 2, 2, 2);
+        sample(results, Row.of("floor", "theirs", "floor").elsewhere(0.8), 2, 2, 2, 2, 2, 2);
         sample(results, Row.of("slow", "theirs", "slow"), 600, 600, 600, 600, 600, 600);
         results.declare(Row.of("never", "theirs", "never measured"));
         results.remark("quick", "as expected");
@@ -61,6 +61,7 @@ class ReportsTest {
         int column = lines[0].indexOf("p50") + 3;
         assertTrue(lines[3].startsWith("a <quick>") && lines[3].substring(0, column).endsWith(" 6"), text);
         assertTrue(text.contains("targets: 3 of 4 targets met; missed: late 2.50×"), text);
+        assertTrue(text.contains("against the machine that the targets were set on, this one takes: floor 2.50×\n"), text);
         assertTrue(text.contains("left out: absent: cannot be had"), text);
         assertTrue(text.contains("noise: a quiet machine"), text);
     }
@@ -93,6 +94,8 @@ class ReportsTest {
         assertEquals(6, quick.path("percentiles").path("p50").asDouble());
         assertEquals(90, quick.path("percentiles").path("p99.9").asDouble());
         assertEquals(3, quick.path("floor").path("ratio").asDouble());
+        assertTrue(quick.path("elsewhere").isMissingNode());
+        assertEquals(0.8, document.path("rows").path(4).path("elsewhere").asDouble());
         assertEquals(100, quick.path("others_take").path("slow").asDouble());
         assertTrue(quick.path("target").path("met").isBoolean());
         assertFalse(document.path("rows").path(1).path("target").path("met").asBoolean());
