@@ -115,11 +115,14 @@ public final class Bench {
         return all;
     }
 
-    /** Those that --only asks for, and the floors and alternatives that they are compared with; all of ours first, floors, the rest. */
+    /** Those that --only asks for and, without --alone, the floors and alternatives that they are compared with; ours, floors, the rest. */
     private List<Measurement> chosen(List<Measurement> all) {
         Set<String> ids = new TreeSet<>();
         all.stream().flatMap(measurement -> measurement.rows().stream()).filter(settings::wants).forEach(row -> {
             ids.add(row.id());
+            if (settings.alone()) {
+                return;
+            }
             ids.addAll(row.against());
             if (row.floor() != null) {
                 ids.add(row.floor());

@@ -9,14 +9,16 @@ import java.util.List;
  *
  * @param effort how much
  * @param only text that a row must contain; null: all rows
+ * @param alone whether such a row is measured without those that it is compared with
  * @param alternatives whether other ways are measured beside ours
  * @param document file whose marked part is replaced by the tables; null: none
  * @param output directory of the JSON document and the page
  */
-record Settings(Effort effort, String only, boolean alternatives, Path document, Path output) {
+record Settings(Effort effort, String only, boolean alone, boolean alternatives, Path document, Path output) {
     static Settings of(String[] arguments) {
         Effort effort = Effort.DEFAULT;
         String only = null;
+        boolean alone = false;
         boolean alternatives = false;
         Path document = null;
         Path output = Path.of("target", "bench");
@@ -26,13 +28,14 @@ record Settings(Effort effort, String only, boolean alternatives, Path document,
             switch (option) {
                 case "--quick" -> effort = Effort.QUICK;
                 case "--with-alternatives" -> alternatives = true;
+                case "--alone" -> alone = true;
                 case "--only" -> only = value(option, rest);
                 case "--doc" -> document = Path.of(value(option, rest));
                 case "--output" -> output = Path.of(value(option, rest));
                 default -> throw new IllegalArgumentException("there is no option " + option);
             }
         }
-        return new Settings(effort, only, alternatives, document, output);
+        return new Settings(effort, only, alone, alternatives, document, output);
     }
 
     private static String value(String option, List<String> rest) {

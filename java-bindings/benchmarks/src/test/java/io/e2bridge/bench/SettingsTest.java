@@ -12,9 +12,9 @@ import org.junit.jupiter.api.Test;
 class SettingsTest {
     @Test
     void optionsAreRead() {
-        Settings settings = Settings.of(new String[] {"--quick", "--only", "Status", "--with-alternatives", "--output", "there"});
+        Settings settings = Settings.of(new String[] {"--quick", "--only", "Status", "--alone", "--with-alternatives", "--output", "there"});
         assertSame(Effort.QUICK, settings.effort());
-        assertTrue(settings.alternatives());
+        assertTrue(settings.alone() && settings.alternatives());
         assertEquals(Path.of("there"), settings.output());
         assertTrue(settings.wants(Row.of("status", "group", "title")) && settings.wants(Row.of("id", "group", "a STATUS")));
         assertFalse(settings.wants(Row.of("id", "group", "title")));
