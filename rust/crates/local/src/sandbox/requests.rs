@@ -1,0 +1,238 @@
+//! Requests to the init of a sandbox, and what comes back.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use e2bridge_core::document::SandboxState;
+use e2bridge_core::{Code, Error, Result};
+use e2bridge_protocol::init::{InitEvent, InitRequest, Program, Spawn, Statistics};
+use e2bridge_protocol::socket;
+use rustix::event::{PollFd, PollFlags};
+
+use super::Sandbox;
+use super::life::{Cause, ended_error};
+use crate::wait::{self, Interrupt, cancelled, host_error};
+
+/// How long an init may take to read a request from its socket.
+const SEND_PATIENCE: Duration = Duration::from_secs(5);
+/// Most bytes of an event.
+const MAX_EVENT: usize = 4 * 1024;
+/// The grace period: how long programs have to end when they are asked to.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the answer to [`shut_down_request`] may take.
+pub(crate) const SHUT_DOWN_PATIENCE: Duration = GRACE.saturating_add(Duration::from_millis(500));
+
+impl Sandbox {
+    /// The control socket, to be watched for its end.
+    pub(crate) fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// Sends a request to init; `far` are the descriptors that go along, the channel first, and `channel` is its near end.
+    ///
+    /// # Errors
+    /// What [`Sandbox::gone`] says when the sandbox has ended; `UNAVAILABLE` when init does not take it; `LIMIT_EXCEEDED` when it is
+    /// too long or the host is out of something.
+    pub(crate) fn send(
+        &self,
+        request: &InitRequest,
+        channel: BorrowedFd<'_>,
+        far: &[BorrowedFd<'_>],
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<()> {
+        if can_end_orderly(request) {
+            self.had_programs.store(true, Ordering::Release);
+        }
+        let deadline = Instant::now() + SEND_PATIENCE;
+        let bytes = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        if bytes.len() <= socket::MAX_DATAGRAM {
+            return self.send_bytes(self.control.as_fd(), &bytes, far, deadline, interrupt);
+        }
+        if bytes.len() > socket::MAX_LONG_MESSAGE {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                format!("the request is {} bytes long, more than {}", bytes.len(), socket::MAX_LONG_MESSAGE),
+            ));
+        }
+        let announcement = socket::encode(&InitRequest::Long { bytes: bytes.len() as u64 })
+            .map_err(|error| Error::internal(format!("encode: {error}")))?;
+        self.send_bytes(self.control.as_fd(), &announcement, far, deadline, interrupt)?;
+        for piece in bytes.chunks(socket::MAX_DATAGRAM) {
+            self.send_bytes(channel, piece, &[], deadline, interrupt)?;
+        }
+        Ok(())
+    }
+
+    fn send_bytes(
+        &self,
+        to: BorrowedFd<'_>,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        deadline: Instant,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<()> {
+        loop {
+            match socket::send_bytes(to, bytes, fds) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    let mut polled = vec![PollFd::from_borrowed_fd(to, PollFlags::OUT)];
+                    polled.extend(
+                        interrupt.map(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+                    );
+                    if !wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))? {
+                        return Err(self.unresponsive());
+                    }
+                    if interrupt.is_some_and(Interrupt::is_cancelled) {
+                        return Err(cancelled());
+                    }
+                }
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::ETOOMANYREFS | libc::ENOMEM | libc::ENOBUFS)
+                    ) =>
+                {
+                    return Err(host_error("sendmsg", &error));
+                }
+                Err(_) => return Err(self.gone()),
+            }
+        }
+    }
+
+    /// The next event on a channel that is readable.
+    ///
+    /// # Errors
+    /// What [`Sandbox::gone`] says at its end; `UNAVAILABLE` for what is no event.
+    pub(crate) fn receive(&self, channel: &OwnedFd) -> Result<InitEvent> {
+        let mut buffer = [0; MAX_EVENT];
+        match socket::recv_bytes(channel, &mut buffer) {
+            Ok((0, _)) => Err(self.gone()),
+            Ok((length, _)) => socket::decode(&buffer[..length]).map_err(|_| {
+                Error::new(Code::Unavailable, "the sandbox's init sent what is no event")
+                    .with("sandbox_id", &*self.id)
+            }),
+            Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => Err(self.gone()),
+            Err(error) => Err(host_error("recvmsg", &error)),
+        }
+    }
+
+    /// Figures that only the inside knows; also the health probe.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when init does not answer in `patience`; what [`Sandbox::gone`] says when the sandbox has ended.
+    pub(crate) fn statistics(&self, patience: Duration) -> Result<Statistics> {
+        match self.ask(&InitRequest::Statistics, Instant::now() + patience)? {
+            InitEvent::Statistics(statistics) => Ok(statistics),
+            other => Err(self.out_of_turn(&other)),
+        }
+    }
+
+    /// Whether programs or transfers of files may be there, for which [`Sandbox::shut_down`] is.
+    pub(crate) fn had_programs(&self) -> bool {
+        self.had_programs.load(Ordering::Acquire)
+    }
+
+    /// Gives programs and transfers of files the chance to end: SIGTERM, then at most [`GRACE`]. True when none is left. Where there has
+    /// been none, init is not asked.
+    pub(crate) fn shut_down(&self) -> Result<bool> {
+        if !self.had_programs() {
+            return Ok(true);
+        }
+        match self.ask(&shut_down_request(), Instant::now() + SHUT_DOWN_PATIENCE)? {
+            InitEvent::ShutDown { clean } => Ok(clean),
+            other => Err(self.out_of_turn(&other)),
+        }
+    }
+
+    /// Asks init what it answers by one event.
+    fn ask(&self, request: &InitRequest, deadline: Instant) -> Result<InitEvent> {
+        let (channel, far) = channel_pair()?;
+        let request = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        self.send_bytes(self.control.as_fd(), &request, &[far.as_fd()], deadline, None)?;
+        drop(far);
+        self.await_event(&channel, deadline)
+    }
+
+    /// The next event on a channel.
+    ///
+    /// # Errors
+    /// As [`Sandbox::receive`]; `UNAVAILABLE` at the deadline.
+    pub(crate) fn await_event(&self, channel: &OwnedFd, deadline: Instant) -> Result<InitEvent> {
+        let mut fds = [PollFd::new(channel, PollFlags::IN)];
+        if wait::poll(&mut fds, Some(deadline)).map_err(|error| host_error("poll", &error))? {
+            self.receive(channel)
+        } else {
+            Err(self.unresponsive())
+        }
+    }
+
+    /// The error for an event that does not belong to the request.
+    pub(crate) fn out_of_turn(&self, event: &InitEvent) -> Error {
+        let message = match event {
+            InitEvent::Failed { stage, errno } => {
+                format!("the sandbox's init: {stage}: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+            _ => "the sandbox's init answered out of turn".to_owned(),
+        };
+        Error::new(Code::Unavailable, message).with("sandbox_id", &*self.id)
+    }
+
+    /// The error for an init that does not answer.
+    pub(crate) fn unresponsive(&self) -> Error {
+        Error::new(Code::Unavailable, "the sandbox's init does not answer").with("sandbox_id", &*self.id)
+    }
+
+    /// The error of a call whose connection to the inside ended: why the sandbox ended, if it did. One that ended by itself is
+    /// cleaned up.
+    pub(crate) fn gone(&self) -> Error {
+        let Some(engine) = self.engine.upgrade().filter(|engine| !engine.is_closed()) else {
+            return crate::engine::closed();
+        };
+        if self.cause().is_none() {
+            // The socket of a call and that of the sandbox do not close at the same instant.
+            let closed = wait::poll(
+                &mut [PollFd::new(&self.control, PollFlags::empty())],
+                Some(Instant::now() + Duration::from_millis(100)),
+            );
+            if !closed.unwrap_or(false) {
+                return Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
+                    .with("sandbox_id", &*self.id);
+            }
+            let cause = if self.supervisor.is_dead() { Cause::SupervisorEnded } else { Cause::InitEnded };
+            // Changes nothing when somebody else has ended it at the same moment, for another reason.
+            engine.end(self, cause);
+        }
+        match self.cause() {
+            Some(cause) if cause.state() == SandboxState::Failed => {
+                Error::new(Code::Unavailable, format!("sandbox {} has failed: {}", self.id, cause.reason()))
+                    .with("sandbox_id", &*self.id)
+                    .with("status", SandboxState::Failed.word())
+            }
+            cause => ended_error(&self.id, cause.as_ref().map_or(SandboxState::Failed, Cause::state)),
+        }
+    }
+}
+
+/// Asks the programs of a sandbox to end.
+pub(crate) fn shut_down_request() -> InitRequest {
+    InitRequest::Shutdown { grace_ms: u32::try_from(GRACE.as_millis()).unwrap_or(u32::MAX) }
+}
+
+/// Whether a request starts what can make use of an orderly end: a program, or a transfer of files.
+fn can_end_orderly(request: &InitRequest) -> bool {
+    !matches!(
+        request,
+        InitRequest::Spawn(Spawn { program: Program::EmbeddedJavaScript, .. })
+            | InitRequest::Statistics
+            | InitRequest::Shutdown { .. }
+    )
+}
+
+/// A channel of a request: our end, which never blocks in a send, and the one that goes along.
+pub(crate) fn channel_pair() -> Result<(OwnedFd, OwnedFd)> {
+    let (near, far) = socket::seqpacket_pair().map_err(|error| host_error("socketpair", &error))?;
+    rustix::fs::fcntl_setfl(&near, rustix::fs::OFlags::NONBLOCK)
+        .map_err(|error| host_error("fcntl", &error.into()))?;
+    Ok((near, far))
+}
