@@ -45,7 +45,7 @@ impl Sandbox {
             self.had_programs.store(true, Ordering::Release);
         }
         let deadline = Instant::now() + SEND_PATIENCE;
-        let bytes = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
+        let bytes = encode(request)?;
         if bytes.len() <= socket::MAX_DATAGRAM {
             return self.send_bytes(self.control.as_fd(), &bytes, far, deadline, interrupt);
         }
@@ -55,8 +55,7 @@ impl Sandbox {
                 format!("the request is {} bytes long, more than {}", bytes.len(), socket::MAX_LONG_MESSAGE),
             ));
         }
-        let announcement = socket::encode(&InitRequest::Long { bytes: bytes.len() as u64 })
-            .map_err(|error| Error::internal(format!("encode: {error}")))?;
+        let announcement = encode(&InitRequest::Long { bytes: bytes.len() as u64 })?;
         self.send_bytes(self.control.as_fd(), &announcement, far, deadline, interrupt)?;
         for piece in bytes.chunks(socket::MAX_DATAGRAM) {
             self.send_bytes(channel, piece, &[], deadline, interrupt)?;
@@ -122,7 +121,7 @@ impl Sandbox {
     /// # Errors
     /// `UNAVAILABLE` when init does not answer in `patience`; what [`Sandbox::gone`] says when the sandbox has ended.
     pub(crate) fn statistics(&self, patience: Duration) -> Result<Statistics> {
-        match self.ask(&InitRequest::Statistics, Instant::now() + patience)? {
+        match self.request(&InitRequest::Statistics, Instant::now() + patience)? {
             InitEvent::Statistics(statistics) => Ok(statistics),
             other => Err(self.out_of_turn(&other)),
         }
@@ -139,19 +138,27 @@ impl Sandbox {
         if !self.had_programs() {
             return Ok(true);
         }
-        match self.ask(&shut_down_request(), Instant::now() + SHUT_DOWN_PATIENCE)? {
+        match self.request(&shut_down_request(), Instant::now() + SHUT_DOWN_PATIENCE)? {
             InitEvent::ShutDown { clean } => Ok(clean),
             other => Err(self.out_of_turn(&other)),
         }
     }
 
-    /// Asks init what it answers by one event.
-    fn ask(&self, request: &InitRequest, deadline: Instant) -> Result<InitEvent> {
-        let (channel, far) = channel_pair()?;
-        let request = socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))?;
-        self.send_bytes(self.control.as_fd(), &request, &[far.as_fd()], deadline, None)?;
-        drop(far);
+    /// Asks init what it answers by one event, and waits for that.
+    fn request(&self, request: &InitRequest, deadline: Instant) -> Result<InitEvent> {
+        let channel = self.ask(request, deadline)?;
         self.await_event(&channel, deadline)
+    }
+
+    /// Asks init what it answers by one event, which comes on the channel that is returned. Waits for room in its socket until `room`,
+    /// and not at all when that has passed.
+    ///
+    /// # Errors
+    /// As [`Sandbox::send`].
+    pub(crate) fn ask(&self, request: &InitRequest, room: Instant) -> Result<OwnedFd> {
+        let (channel, far) = channel_pair()?;
+        self.send_bytes(self.control.as_fd(), &encode(request)?, &[far.as_fd()], room, None)?;
+        Ok(channel)
     }
 
     /// The next event on a channel.
@@ -212,6 +219,10 @@ impl Sandbox {
             cause => ended_error(&self.id, cause.as_ref().map_or(SandboxState::Failed, Cause::state)),
         }
     }
+}
+
+fn encode(request: &InitRequest) -> Result<Vec<u8>> {
+    socket::encode(request).map_err(|error| Error::internal(format!("encode: {error}")))
 }
 
 /// Asks the programs of a sandbox to end.
