@@ -1,5 +1,6 @@
 //! A sandbox, seen from the library. Here is what it is made of and what it becomes by its hand-out; how long it lives and why it ends
-//! is in `life`, what its init is asked for in `requests`, what it uses in `figures`, what is said about it in `documents`.
+//! is in `life`, what its init is asked for in `requests`, what a call is told that came to nothing in `gone`, what it uses in
+//! `figures`, what is said about it in `documents`.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -21,6 +22,7 @@ use crate::worker::Workers;
 
 mod documents;
 mod figures;
+mod gone;
 mod life;
 mod requests;
 
@@ -130,6 +132,28 @@ impl Sandbox {
             had_programs: AtomicBool::new(false),
             executions: AtomicU64::new(0),
         }
+    }
+
+    /// One without engine and supervisor, for tests, and the end of its control socket that an init would have. Never dropped, because
+    /// of what stands for its supervisor.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn stand_in() -> std::io::Result<(&'static Self, OwnedFd)> {
+        let (control, far) = channel_pair().map_err(std::io::Error::other)?;
+        let sandbox = Self::new(Parts {
+            id: "sb_stand_in".to_owned(),
+            number: 1,
+            template: BuiltinTemplate::Base,
+            limits: SandboxLimits { memory_mb: 64, cpu_count: 1, disk_mb: 32, processes: 32 },
+            isolation: IsolationReport::default().into(),
+            root: None,
+            interpreter: None,
+            forks_python: false,
+            supervisor: Arc::new(Supervisor::stand_in()?),
+            engine: Weak::new(),
+            control,
+            usage: Usage::new(e2bridge_protocol::supervisor::Cgroups::default()),
+        });
+        Ok((Box::leak(Box::new(sandbox)), far))
     }
 
     /// Hands it out; once.

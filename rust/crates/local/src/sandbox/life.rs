@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use e2bridge_core::document::SandboxState;
 use e2bridge_core::time::rfc3339;
-use e2bridge_core::{Error, Result};
+use e2bridge_core::{Code, Error, Result};
 use rustix::event::{PollFd, PollFlags};
 
 use super::Sandbox;
@@ -39,7 +39,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    pub(super) fn state(&self) -> SandboxState {
+    pub(crate) fn state(&self) -> SandboxState {
         match self {
             Self::Terminated(_) => SandboxState::Terminated,
             Self::Expired(_) => SandboxState::Expired,
@@ -49,7 +49,7 @@ impl Cause {
         }
     }
 
-    pub(super) fn reason(&self) -> String {
+    fn reason(&self) -> String {
         match self {
             Self::Terminated(reason) => reason.clone(),
             Self::Expired(timeout) => format!("its lifetime of {timeout} s has passed"),
@@ -59,6 +59,18 @@ impl Cause {
             }
             Self::InitLate(what) => format!("its init did not {what} in time"),
             Self::SupervisorEnded => "the supervisor ended".to_owned(),
+        }
+    }
+
+    /// The error of a call that it has ended.
+    pub(super) fn error(&self, id: &str) -> Error {
+        match self.state() {
+            state @ SandboxState::Failed => {
+                Error::new(Code::Unavailable, format!("sandbox {id} has failed: {}", self.reason()))
+                    .with("sandbox_id", id)
+                    .with("status", state.word())
+            }
+            state => ended_error(id, state),
         }
     }
 }
@@ -120,14 +132,14 @@ impl Sandbox {
         self.life().ended.as_ref().map_or(SandboxState::Running, Cause::state)
     }
 
-    /// Marks it as ended; false when it already is, and then nothing changes.
-    pub(crate) fn mark_ended(&self, cause: Cause) -> bool {
+    /// Marks it as ended. When it already is, answers why, and nothing changes.
+    pub(crate) fn mark_ended(&self, cause: Cause) -> Option<Cause> {
         let mut life = self.life();
-        let runs = life.ended.is_none();
-        if runs {
+        let earlier = life.ended.clone();
+        if earlier.is_none() {
             life.ended = Some(cause);
         }
-        runs
+        earlier
     }
 
     /// Its init did not end by itself: the kernel killed it for want of memory.

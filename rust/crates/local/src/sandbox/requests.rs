@@ -4,20 +4,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use e2bridge_core::document::SandboxState;
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_protocol::init::{InitEvent, InitRequest, Program, Spawn, Statistics};
 use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags};
 
 use super::Sandbox;
-use super::life::{Cause, ended_error};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// How long an init may take to read a request from its socket.
 const SEND_PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes of an event.
-const MAX_EVENT: usize = 4 * 1024;
+pub(super) const MAX_EVENT: usize = 4 * 1024;
 /// The grace period: how long programs have to end when they are asked to.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the answer to [`shut_down_request`] may take.
@@ -71,9 +69,21 @@ impl Sandbox {
         deadline: Instant,
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<()> {
+        if self.offer(to, bytes, fds, deadline, interrupt)? { Ok(()) } else { Err(self.gone()) }
+    }
+
+    /// Sends one datagram, once there is room for it; false when nobody is there any more who could take it.
+    fn offer(
+        &self,
+        to: BorrowedFd<'_>,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        deadline: Instant,
+        interrupt: Option<&Interrupt<'_>>,
+    ) -> Result<bool> {
         loop {
             match socket::send_bytes(to, bytes, fds) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     let mut polled = vec![PollFd::from_borrowed_fd(to, PollFlags::OUT)];
                     polled.extend(
@@ -94,7 +104,7 @@ impl Sandbox {
                 {
                     return Err(host_error("sendmsg", &error));
                 }
-                Err(_) => return Err(self.gone()),
+                Err(_) => return Ok(false),
             }
         }
     }
@@ -156,9 +166,14 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::send`].
     pub(crate) fn ask(&self, request: &InitRequest, room: Instant) -> Result<OwnedFd> {
+        self.try_ask(request, room)?.ok_or_else(|| self.gone())
+    }
+
+    /// As [`Sandbox::ask`]; `None` when init is gone.
+    pub(super) fn try_ask(&self, request: &InitRequest, room: Instant) -> Result<Option<OwnedFd>> {
         let (channel, far) = channel_pair()?;
-        self.send_bytes(self.control.as_fd(), &encode(request)?, &[far.as_fd()], room, None)?;
-        Ok(channel)
+        let taken = self.offer(self.control.as_fd(), &encode(request)?, &[far.as_fd()], room, None)?;
+        Ok(taken.then_some(channel))
     }
 
     /// The next event on a channel.
@@ -188,36 +203,6 @@ impl Sandbox {
     /// The error for an init that does not answer.
     pub(crate) fn unresponsive(&self) -> Error {
         Error::new(Code::Unavailable, "the sandbox's init does not answer").with("sandbox_id", &*self.id)
-    }
-
-    /// The error of a call whose connection to the inside ended: why the sandbox ended, if it did. One that ended by itself is
-    /// cleaned up.
-    pub(crate) fn gone(&self) -> Error {
-        let Some(engine) = self.engine.upgrade().filter(|engine| !engine.is_closed()) else {
-            return crate::engine::closed();
-        };
-        if self.cause().is_none() {
-            // The socket of a call and that of the sandbox do not close at the same instant.
-            let closed = wait::poll(
-                &mut [PollFd::new(&self.control, PollFlags::empty())],
-                Some(Instant::now() + Duration::from_millis(100)),
-            );
-            if !closed.unwrap_or(false) {
-                return Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
-                    .with("sandbox_id", &*self.id);
-            }
-            let cause = if self.supervisor.is_dead() { Cause::SupervisorEnded } else { Cause::InitEnded };
-            // Changes nothing when somebody else has ended it at the same moment, for another reason.
-            engine.end(self, cause);
-        }
-        match self.cause() {
-            Some(cause) if cause.state() == SandboxState::Failed => {
-                Error::new(Code::Unavailable, format!("sandbox {} has failed: {}", self.id, cause.reason()))
-                    .with("sandbox_id", &*self.id)
-                    .with("status", SandboxState::Failed.word())
-            }
-            cause => ended_error(&self.id, cause.as_ref().map_or(SandboxState::Failed, Cause::state)),
-        }
     }
 }
 
