@@ -592,8 +592,9 @@ impl Engine {
     fn finish(&self, sandbox: &Sandbox) -> bool {
         self.background.unwatch(sandbox);
         let sample = sandbox.last_sample();
-        sandbox.workers.hang_up_idle();
+        let hung_up = sandbox.workers.hang_up_idle();
         let memory_was_full = self.kill(sandbox);
+        drop(hung_up);
         if memory_was_full {
             sandbox.mark_memory_full();
         }
