@@ -173,13 +173,19 @@ impl Sandbox {
     }
 
     /// Its name; empty before the hand-out.
-    pub(crate) fn name(&self) -> &str {
-        self.assignment().map_or("", |assignment| &assignment.name)
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.assignment().map(|assignment| Arc::clone(&assignment.name)).unwrap_or_default()
     }
 
     /// Name of its template, the exported one if it is made of one.
-    pub(crate) fn template_name(&self) -> &str {
-        self.assignment().map_or(self.template.name(), |assignment| &assignment.template_name)
+    pub(crate) fn template_name(&self) -> Arc<str> {
+        self.assignment()
+            .map_or_else(|| self.template.name().into(), |assignment| Arc::clone(&assignment.template_name))
+    }
+
+    /// When it was handed out, for documents; empty before.
+    pub(crate) fn started_at(&self) -> Arc<str> {
+        self.assignment().map(|assignment| Arc::clone(&assignment.started_at)).unwrap_or_default()
     }
 
     /// Deployment that it belongs to.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use e2bridge_core::document::{SandboxMetrics, SandboxStatus, SandboxSummary};
 use e2bridge_core::time::now;
 
+use super::Sandbox;
 use super::life::Standing;
-use super::{Assignment, Sandbox};
 use crate::usage::Sample;
 
 impl Sandbox {
@@ -58,15 +58,12 @@ impl Sandbox {
         at: Instant,
     ) -> SandboxStatus {
         let Standing { status, reason, deadline, expires_at } = standing;
-        let assignment = self.assignment();
-        let text = |of: fn(&Assignment) -> &Arc<str>| assignment.map(|assignment| Arc::clone(of(assignment)));
         SandboxStatus {
             sandbox_id: Arc::clone(&self.id),
-            name: text(|assignment| &assignment.name).unwrap_or_default(),
-            template: text(|assignment| &assignment.template_name)
-                .unwrap_or_else(|| self.template.name().into()),
+            name: self.name(),
+            template: self.template_name(),
             status,
-            started_at: text(|assignment| &assignment.started_at).unwrap_or_default(),
+            started_at: self.started_at(),
             expires_at,
             ended_at,
             reason,
@@ -84,19 +81,15 @@ impl Sandbox {
         let Standing { status, expires_at, .. } = self.standing();
         SandboxSummary {
             sandbox_id: self.id.to_string(),
-            name: self.name().to_owned(),
-            template: self.template_name().to_owned(),
+            name: self.name().to_string(),
+            template: self.template_name().to_string(),
             status,
-            started_at: self.started_at(),
+            started_at: self.started_at().to_string(),
             expires_at: expires_at.to_string(),
             ended_at: None,
             limits: *self.limits,
             deployment_id: self.deployment_id().map(str::to_owned),
         }
-    }
-
-    fn started_at(&self) -> String {
-        self.assignment().map(|assignment| assignment.started_at.to_string()).unwrap_or_default()
     }
 }
 
