@@ -1,162 +1,35 @@
 //! The loop of process 1. It never blocks on anything but its own poll: sockets are read when they are readable and written without
-//! waiting, children are waited for when they have ended, files are the business of agents.
+//! waiting, children are waited for when they have ended, files are the business of agents. Here is the loop with what wakes it; what
+//! it is asked for is in `requests`, one execution in `execution`, the end of what is to end in `killing`.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use e2bridge_protocol::init::{Exit, InitCommand, InitEvent, InitRequest, Program, Spawn};
+use e2bridge_protocol::init::{InitCommand, InitEvent};
 use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::confinement::{self, Confinement};
+use self::execution::{Ending, Execution, Phase};
+use self::requests::Long;
+use crate::confinement::Confinement;
 use crate::memory::MemoryWatch;
-use crate::shepherd::state;
-use crate::spawn::{self, Interpreters, Started, Streams, in_child, tell};
-use crate::sys::{self, Fork, Slot, Slots, Waited};
-use crate::tree::{Process, Processes, Snapshot, Top};
+use crate::spawn::{Interpreters, tell};
+use crate::sys::{self, Slots};
+use crate::tree::{Processes, Snapshot};
 use crate::weaken::{self, Defence};
-use crate::{Badness, InitOptions, archive, file_agent, statistics};
+use crate::{Badness, InitOptions};
+
+mod execution;
+mod killing;
+mod requests;
 
 /// Most executions at a time, those counted of which only background processes are left.
 const MAX_EXECUTIONS: usize = 4096;
-/// Most requests at a time whose bytes are still arriving.
-const MAX_LONG: usize = 16;
-/// Between two rounds of killing: the first interval, and the longest.
-const KILL_ROUND: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(5));
-/// After this long of killing, everything is stopped while it is looked at, so that nothing can fork away.
-const FREEZE_AFTER: Duration = Duration::from_millis(50);
-/// After this long the sandbox is given up.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
-/// Looks in a row that find nothing: enough to believe that nothing is left.
-const CLEAN_LOOKS: u32 = 2;
 /// Most children looked at between two looks at everything else.
 const MAX_REAPED: usize = 256;
 /// How long an agent that writes may take to clean up after its channel has closed.
 const AGENT_GRACE: Duration = Duration::from_millis(200);
-
-/// One execution.
-struct Execution {
-    /// The child of init below which all of it hangs.
-    top: i32,
-    /// It has not been waited for.
-    top_lives: bool,
-    /// Absent for an embedded worker, which has no shepherd.
-    slot: Option<&'static Slot>,
-    /// Absent once the library has closed it.
-    channel: Option<OwnedFd>,
-    deadline: Option<Instant>,
-    phase: Phase,
-}
-
-enum Phase {
-    /// The program runs, as far as init knows.
-    Running,
-    /// The library has been told the end; what is left lives on.
-    Background,
-    /// Everything of it is being killed.
-    Ending(Ending),
-    /// Nothing of it is left.
-    Over,
-}
-
-struct Ending {
-    /// To be sent when nothing is left.
-    report: Option<Exit>,
-    began: Instant,
-    next: Instant,
-    rounds: u32,
-    /// Looks in a row that found nothing.
-    clean: u32,
-}
-
-impl Ending {
-    fn new(report: Option<Exit>) -> Self {
-        let now = Instant::now();
-        Self { report, began: now, next: now, rounds: 0, clean: 0 }
-    }
-
-    fn schedule(&mut self, now: Instant) {
-        self.next = now + KILL_ROUND.0.saturating_mul(1 << self.rounds.min(8)).min(KILL_ROUND.1);
-        self.rounds += 1;
-    }
-}
-
-impl Execution {
-    /// Whether the program has not ended.
-    fn running(&self) -> bool {
-        matches!(self.phase, Phase::Running)
-            && self.slot.is_none_or(|slot| slot.state.load(Ordering::Acquire) == state::RUNNING)
-    }
-
-    /// Tries to be the one who ends it; false when the program has ended by itself.
-    fn claim(&self) -> bool {
-        matches!(self.phase, Phase::Running) && self.slot.is_none_or(|slot| slot.claim(state::KILLED))
-    }
-
-    fn end(&mut self, report: Option<Exit>) {
-        self.deadline = None;
-        self.phase = Phase::Ending(Ending::new(report));
-    }
-
-    /// The program has ended by itself before init could end it.
-    fn settle(&mut self) {
-        self.deadline = None;
-        if matches!(self.phase, Phase::Running) {
-            self.phase = Phase::Background;
-        }
-    }
-
-    /// A request to end all of it, from the library.
-    fn kill(&mut self) {
-        self.end_all(killed());
-    }
-
-    /// It takes too much memory.
-    fn exceed(&mut self) {
-        self.end_all(Exit { out_of_memory: true, ..killed() });
-    }
-
-    fn end_all(&mut self, report: Exit) {
-        if self.claim() {
-            self.end(Some(report));
-        } else if !matches!(self.phase, Phase::Ending(_) | Phase::Over) {
-            // The library has been told how the program ended; what is left goes all the same.
-            self.end(None);
-        }
-    }
-
-    /// The library closed the channel.
-    fn hang_up(&mut self) {
-        self.channel = None;
-        if self.claim() {
-            self.end(None);
-        } else {
-            self.settle();
-        }
-    }
-
-    fn expire(&mut self) {
-        if self.claim() {
-            self.end(Some(Exit { timed_out: true, ..killed() }));
-        } else {
-            self.settle();
-        }
-    }
-}
-
-/// An end by SIGKILL.
-fn killed() -> Exit {
-    Exit {
-        exit_code: None,
-        signal: Some(libc::SIGKILL),
-        timed_out: false,
-        out_of_memory: false,
-        cpu_us: 0,
-        max_rss_bytes: 0,
-    }
-}
 
 /// A child that works on files.
 struct Agent {
@@ -172,14 +45,6 @@ impl Agent {
     fn over(&self) -> bool {
         self.pid == 0
     }
-}
-
-/// A request whose bytes are still arriving.
-struct Long {
-    channel: OwnedFd,
-    fds: Vec<OwnedFd>,
-    bytes: Vec<u8>,
-    expected: usize,
 }
 
 struct Shutdown {
@@ -282,19 +147,6 @@ impl Server {
         })
     }
 
-    /// Starts something that the kernel is to take before init when memory runs out: a fork inherits the value of its parent.
-    fn expendable<T>(&self, start: impl FnOnce() -> T) -> T {
-        let Some(badness) = &self.badness else { return start() };
-        // Without the higher value it starts all the same.
-        let set = |value: i16| {
-            let _ = rustix::io::pwrite(&badness.file, value.to_string().as_bytes(), 0);
-        };
-        set(if weaken::keeps(Defence::Badness) { badness.programs } else { badness.init });
-        let started = start();
-        set(badness.init);
-        started
-    }
-
     fn serve(&mut self) -> ! {
         let mut ready = Vec::new();
         loop {
@@ -367,195 +219,6 @@ impl Server {
             .chain(self.escape.iter().map(|escape| escape.next))
             .chain(self.memory.iter().filter(|_| !self.executions.is_empty()).map(|memory| memory.next))
             .min()
-    }
-
-    // Requests
-
-    fn request(&mut self) {
-        match socket::recv_bytes(&self.control, self.buffer) {
-            // The library and the supervisor are gone, and with process 1 goes the sandbox.
-            Ok((0, _)) => sys::exit(0),
-            Ok((length, fds)) => match socket::decode(&self.buffer[..length]) {
-                Ok(request) => self.dispatch(request, fds),
-                Err(_) => refuse(fds.first(), "request", libc::EBADMSG),
-            },
-            // A datagram whose descriptors found no room: they are closed by now, which its sender sees.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {}
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock) => {}
-            Err(error)
-                if matches!(
-                    sys::errno(&error),
-                    libc::ENOMEM | libc::ENOBUFS | libc::EMFILE | libc::ENFILE
-                ) => {}
-            Err(_) => sys::exit(0),
-        }
-    }
-
-    fn dispatch(&mut self, request: InitRequest, mut fds: Vec<OwnedFd>) {
-        if fds.is_empty() {
-            return;
-        }
-        let channel = fds.remove(0);
-        if self.shutdown.is_some() && !matches!(request, InitRequest::Statistics) {
-            return refuse(Some(&channel), "shutdown", libc::ESHUTDOWN);
-        }
-        let confinement = self.confinement;
-        let top = confinement.map_or("/", |confinement| &confinement.root);
-        match request {
-            InitRequest::Spawn(spawn) => self.spawn(&spawn, channel, fds),
-            InitRequest::ReadFile { path, max_bytes } => {
-                let path = confinement::find(confinement, &path);
-                self.agent(channel, fds, false, |data| file_agent::read(&path, max_bytes, data));
-            }
-            InitRequest::WriteFile { path, bytes } => {
-                let path = confinement::find(confinement, &path);
-                self.agent(channel, fds, true, |data| file_agent::write(&path, bytes, data));
-            }
-            InitRequest::ExportTree { roots, max_bytes, max_entries } => {
-                let export =
-                    |data: BorrowedFd<'_>| archive::export(top, &roots, max_bytes, max_entries, data);
-                self.agent(channel, fds, false, export);
-            }
-            InitRequest::ImportTree { roots } => {
-                self.agent(channel, fds, true, |data| archive::import(top, &roots, data));
-            }
-            InitRequest::Statistics => {
-                let running = self.executions.iter().filter(|execution| execution.running()).count();
-                tell(
-                    &channel,
-                    &InitEvent::Statistics(statistics::collect(&mut self.processes, running, confinement)),
-                );
-            }
-            InitRequest::Shutdown { grace_ms } => self.shut_down(channel, grace_ms),
-            InitRequest::Long { bytes } => match usize::try_from(bytes) {
-                Ok(expected)
-                    if expected <= socket::MAX_LONG_MESSAGE && expected > 0 && self.long.len() < MAX_LONG =>
-                {
-                    self.long.push(Long { channel, fds, bytes: Vec::with_capacity(expected), expected });
-                }
-                _ => refuse(Some(&channel), "request", libc::EMSGSIZE),
-            },
-        }
-    }
-
-    /// More bytes of a long request.
-    fn more(&mut self, index: usize) {
-        let long = &mut self.long[index];
-        match rustix::net::recv(&long.channel, &mut self.buffer[..], rustix::net::RecvFlags::DONTWAIT) {
-            Ok((length @ 1.., _)) if long.bytes.len() + length <= long.expected => {
-                long.bytes.extend_from_slice(&self.buffer[..length]);
-                if long.bytes.len() < long.expected {
-                    return;
-                }
-                let Long { channel, mut fds, bytes, .. } = self.long.remove(index);
-                match socket::decode(&bytes) {
-                    Ok(InitRequest::Long { .. }) | Err(_) => refuse(Some(&channel), "request", libc::EBADMSG),
-                    Ok(request) => {
-                        drop(bytes);
-                        fds.insert(0, channel);
-                        self.dispatch(request, fds);
-                        sys::trim_heap();
-                    }
-                }
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Ok((1.., _)) => {
-                let long = self.long.remove(index);
-                refuse(Some(&long.channel), "request", libc::EMSGSIZE);
-            }
-            // The library closed it.
-            Ok(_) | Err(_) => drop(self.long.remove(index)),
-        }
-    }
-
-    fn spawn(&mut self, spawn: &Spawn, channel: OwnedFd, fds: Vec<OwnedFd>) {
-        let Some(streams) = Streams::new(spawn, fds) else {
-            return refuse(Some(&channel), "descriptors", libc::EINVAL);
-        };
-        if matches!(spawn.program, Program::EmbeddedJavaScript | Program::WarmPython) {
-            if !spawn.worker {
-                return refuse(Some(&channel), "descriptors", libc::EINVAL);
-            }
-            let cwd = confinement::find(self.confinement, &spawn.cwd);
-            if let Err(error) = rustix::fs::access(&*cwd, rustix::fs::Access::EXEC_OK) {
-                return refuse(Some(&channel), "chdir", error.raw_os_error());
-            }
-        }
-        let free = |slot: &&'static Slot| slot.state.load(Ordering::Acquire) == state::FREE;
-        let Some(slot) = self.slots.all().iter().find(free) else {
-            return refuse(Some(&channel), "fork", libc::EAGAIN);
-        };
-        let deadline =
-            spawn.timeout_ms.and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
-        let deadline = deadline.filter(|_| weaken::keeps(Defence::Deadline));
-        let started = self.expendable(|| {
-            spawn::start(spawn, &channel, streams, slot, self.slots, &self.interpreters, self.confinement)
-        });
-        let (top, slot) = match started {
-            Ok(Started::Shepherd(pid)) => (pid, Some(slot)),
-            Ok(Started::Worker(pid)) => {
-                tell(&channel, &InitEvent::Started { pid: pid.unsigned_abs() });
-                (pid, None)
-            }
-            Err(error) => return refuse(Some(&channel), "fork", sys::errno(&error)),
-        };
-        if let (true, Some(memory)) = (self.executions.is_empty(), &mut self.memory) {
-            memory.begin();
-        }
-        self.executions.push(Execution {
-            top,
-            top_lives: true,
-            slot,
-            channel: Some(channel),
-            deadline,
-            phase: Phase::Running,
-        });
-    }
-
-    /// Starts a child that works on files and reports by itself.
-    fn agent(
-        &mut self,
-        channel: OwnedFd,
-        mut fds: Vec<OwnedFd>,
-        cleans_up: bool,
-        work: impl FnOnce(BorrowedFd<'_>) -> InitEvent,
-    ) {
-        let (Some(data), true) = (fds.pop(), fds.is_empty()) else {
-            return refuse(Some(&channel), "descriptors", libc::EINVAL);
-        };
-        match sys::fork() {
-            Ok(Fork::Parent(pid)) => {
-                self.agents.push(Agent { pid, channel: Some(channel), cleans_up, kill_at: None });
-            }
-            Ok(Fork::Child) => in_child(|| {
-                if let Some(confinement) = self.confinement {
-                    sys::end_with_parent();
-                    if confinement.fence().is_err() {
-                        sys::exit(105);
-                    }
-                }
-                let event = match sys::close_others(&mut [channel.as_raw_fd(), data.as_raw_fd()]) {
-                    Ok(()) => work(data.as_fd()),
-                    Err(error) => {
-                        InitEvent::Failed { stage: "close_range".to_owned(), errno: sys::errno(&error) }
-                    }
-                };
-                tell(&channel, &event);
-                sys::exit(0)
-            }),
-            Err(error) => refuse(Some(&channel), "fork", sys::errno(&error)),
-        }
-    }
-
-    fn shut_down(&mut self, channel: OwnedFd, grace_ms: u32) {
-        if !self.can_end_orderly() {
-            return tell(&channel, &InitEvent::ShutDown { clean: true });
-        }
-        // Init is spared by the kernel, shepherds and agents have it blocked.
-        sys::signal_all(libc::SIGTERM);
-        sys::signal_all(libc::SIGCONT);
-        let deadline = Instant::now() + Duration::from_millis(u64::from(grace_ms));
-        self.shutdown = Some(Shutdown { channel, deadline });
     }
 
     // Channels
@@ -667,177 +330,5 @@ impl Server {
                 self.shutdown = None;
             }
         }
-    }
-
-    /// One round of killing, for everything that is ending.
-    fn kill_round(&mut self, now: Instant) {
-        let began = self
-            .executions
-            .iter()
-            .filter_map(|execution| match &execution.phase {
-                Phase::Ending(ending) => Some(ending.began),
-                _ => None,
-            })
-            .chain(self.escape.iter().map(|escape| escape.began))
-            .min()
-            .unwrap_or(now);
-        let lasted = now.saturating_duration_since(began);
-        if lasted > GIVE_UP_AFTER {
-            // What survives five seconds of SIGKILL is ended together with process 1.
-            sys::exit(71);
-        }
-        // Most executions are one process group: the kernel ends that in one step, before anything is looked for.
-        for execution in &self.executions {
-            if let (Phase::Ending(Ending { rounds: 0, .. }), Some(slot)) = (&execution.phase, execution.slot)
-            {
-                let program = slot.program.load(Ordering::Acquire);
-                if program > 0
-                    && let Some(process) = self.processes.look(program)
-                    && process.parent == execution.top
-                {
-                    self.processes.kill(&process, true);
-                }
-            }
-        }
-        let ending = |execution: &Execution| matches!(execution.phase, Phase::Ending(_) | Phase::Over);
-        let nothing_else = self.agents.is_empty() && self.executions.iter().all(ending);
-        // At once where that disturbs nobody: to look for hundreds of processes takes long while each of them has as much of the processor
-        // as init.
-        let frozen = nothing_else || lasted > FREEZE_AFTER;
-        if frozen {
-            sys::signal_all(libc::SIGSTOP);
-        }
-        let mut snapshot = self.processes.snapshot();
-        let mut resume = Vec::new();
-        if frozen {
-            for _ in 0..3 {
-                if snapshot.vanished {
-                    // What was about to end when it was stopped.
-                    snapshot = self.processes.snapshot();
-                }
-            }
-            let was_stopped = |now: &Process| {
-                self.seen.find(now.pid).is_some_and(|it| it.start == now.start && it.stopped())
-            };
-            resume =
-                snapshot.processes.iter().filter(|it| it.pid != 1 && !was_stopped(it)).copied().collect();
-        }
-        self.kill_found(&snapshot, now);
-        for process in &resume {
-            self.processes.resume(process);
-        }
-        if !frozen {
-            self.seen = snapshot;
-        }
-    }
-
-    /// Kills what in the snapshot is to be killed and judges what is not there any more.
-    fn kill_found(&mut self, snapshot: &Snapshot, now: Instant) {
-        let tops = snapshot.tops();
-        let uncertain = snapshot.vanished || tops.contains(&Top::Unknown);
-        let mut escapees = 0;
-        let mut found = vec![0_usize; self.executions.len()];
-        for (process, top) in snapshot.processes.iter().zip(&tops) {
-            let Top::Child(top) = *top else { continue };
-            if !process.alive() {
-                continue;
-            }
-            let owner = self.executions.iter().position(|it| it.top_lives && it.top == top);
-            match owner {
-                Some(index) => {
-                    let execution = &self.executions[index];
-                    let shepherd = process.pid == top && execution.slot.is_some();
-                    if matches!(execution.phase, Phase::Ending(_)) && !shepherd {
-                        found[index] += 1;
-                        self.processes.kill(process, true);
-                    }
-                }
-                None if self.agents.iter().any(|agent| agent.pid == top) => {}
-                // Its shepherd is gone: nothing that init or a shepherd started.
-                None => {
-                    escapees += 1;
-                    self.processes.kill(process, true);
-                }
-            }
-        }
-        if let Some(escape) = &mut self.escape {
-            escape.clean = if escapees == 0 && !uncertain { escape.clean + 1 } else { 0 };
-            escape.schedule(now);
-        }
-        let swept = self.escape.as_ref().is_none_or(|escape| escape.clean >= CLEAN_LOOKS);
-        if swept {
-            self.escape = None;
-        }
-        for (execution, found) in self.executions.iter_mut().zip(found) {
-            let Phase::Ending(ending) = &mut execution.phase else { continue };
-            if execution.top_lives {
-                ending.clean = if found == 0 && !uncertain { ending.clean + 1 } else { 0 };
-                // The shepherd exits by itself when nothing is left, which is the better proof; but others can keep it stopped.
-                if ending.clean > 4 * CLEAN_LOOKS && execution.slot.is_some() {
-                    sys::signal_child(execution.top, libc::SIGKILL);
-                }
-                ending.schedule(now);
-            } else if swept {
-                execution.finish();
-            } else {
-                ending.schedule(now);
-            }
-        }
-    }
-}
-
-impl Execution {
-    /// The shepherd or worker has ended. False when processes of it may be left without one.
-    fn top_ended(&mut self, waited: &Waited) -> bool {
-        self.top_lives = false;
-        let orderly = waited.exit_code() == Some(0) && self.slot.is_some();
-        let usage = |exit: Exit| Exit { cpu_us: waited.cpu_us, max_rss_bytes: waited.max_rss_bytes, ..exit };
-        match &mut self.phase {
-            Phase::Ending(ending) => ending.report = ending.report.map(usage),
-            Phase::Background | Phase::Over => self.end(None),
-            Phase::Running => match self.slot {
-                // A worker: its end is that of the execution.
-                None => self.end(Some(usage(Exit {
-                    exit_code: waited.exit_code(),
-                    signal: sys::term_signal(waited.status),
-                    ..killed()
-                }))),
-                // Killed before it could tell anything, by code of the same uid.
-                Some(slot) if slot.claim(state::KILLED) => self.end(Some(usage(killed()))),
-                Some(slot) => {
-                    // Killed between the end of the program and the report of it.
-                    let untold = slot.state.load(Ordering::Acquire) == state::ENDED;
-                    let exit = slot.exit();
-                    self.end(untold.then_some(exit));
-                }
-            },
-        }
-        if orderly {
-            self.finish();
-        }
-        orderly
-    }
-
-    /// Nothing of it is left: says so, and leaves it to be removed.
-    fn finish(&mut self) {
-        if let Phase::Ending(Ending { report: Some(exit), .. }) = &self.phase
-            && let Some(channel) = &self.channel
-        {
-            tell(channel, &InitEvent::Exited(*exit));
-        }
-        if let Some(slot) = self.slot {
-            slot.state.store(state::FREE, Ordering::Release);
-        }
-        self.phase = Phase::Over;
-    }
-
-    fn over(&self) -> bool {
-        matches!(self.phase, Phase::Over)
-    }
-}
-
-fn refuse(channel: Option<&OwnedFd>, stage: &str, errno: i32) {
-    if let Some(channel) = channel {
-        tell(channel, &InitEvent::Failed { stage: stage.to_owned(), errno });
     }
 }

@@ -25,14 +25,14 @@ impl Backend for LocalBackend {
     fn create_sandbox(&self, request: &CreateSandbox, cancel: &CancelToken) -> Result<SandboxCreated> {
         let sandbox = self.engine.create(request, CreateOptions::default(), cancel)?;
         let (timeout, expires_at) = sandbox.timeout();
-        let assignment = sandbox.assignment();
+        let template_id = sandbox.assignment().and_then(|assignment| assignment.template_id.clone());
         Ok(SandboxCreated {
             sandbox_id: sandbox.id.to_string(),
-            name: sandbox.name().to_owned(),
+            name: sandbox.name().to_string(),
             status: SandboxState::Running,
-            template: sandbox.template_name().to_owned(),
-            template_id: assignment.and_then(|assignment| assignment.template_id.clone()),
-            started_at: assignment.map(|assignment| assignment.started_at.to_string()).unwrap_or_default(),
+            template: sandbox.template_name().to_string(),
+            template_id,
+            started_at: sandbox.started_at().to_string(),
             expires_at,
             timeout,
             limits: *sandbox.limits,

@@ -560,13 +560,13 @@ impl Engine {
 
     // Ending
 
-    /// Ends a sandbox at once and remembers it; false when somebody else ends it or has ended it. Returns when nothing of it is left.
-    pub(crate) fn end(&self, sandbox: &Sandbox, cause: Cause) -> bool {
-        if !sandbox.mark_ended(cause) {
-            return false;
+    /// Ends a sandbox at once and remembers it; answers why it has ended, which is another cause when somebody else ends it or has ended
+    /// it. Returns, when nobody else does, once nothing of it is left.
+    pub(crate) fn end(&self, sandbox: &Sandbox, cause: Cause) -> Cause {
+        if let Some(earlier) = sandbox.mark_ended(cause.clone()) {
+            return earlier;
         }
-        self.finish(sandbox);
-        true
+        if self.finish(sandbox) { Cause::MemoryFull } else { cause }
     }
 
     /// `terminate_e2b_sandbox`.
@@ -574,8 +574,8 @@ impl Engine {
         let began = Instant::now();
         let sandbox = self.sandbox(id)?;
         let reason = if force { "terminated by force" } else { "terminated" };
-        if !sandbox.mark_ended(Cause::Terminated(reason.to_owned())) {
-            return Err(ended_error(id, sandbox.state()));
+        if let Some(earlier) = sandbox.mark_ended(Cause::Terminated(reason.to_owned())) {
+            return Err(ended_error(id, earlier.state()));
         }
         let clean = !force && sandbox.shut_down().unwrap_or(false);
         self.finish(&sandbox);
@@ -588,17 +588,20 @@ impl Engine {
         })
     }
 
-    /// The second half of an end: kills what is left, then remembers.
-    fn finish(&self, sandbox: &Sandbox) {
+    /// The second half of an end: kills what is left, then remembers. True when it had ended before, because its memory was full.
+    fn finish(&self, sandbox: &Sandbox) -> bool {
         self.background.unwatch(sandbox);
         let sample = sandbox.last_sample();
-        sandbox.workers.hang_up_idle();
-        if self.kill(sandbox) {
+        let hung_up = sandbox.workers.hang_up_idle();
+        let memory_was_full = self.kill(sandbox);
+        drop(hung_up);
+        if memory_was_full {
             sandbox.mark_memory_full();
         }
         let status = sandbox.last_status(&sample, now());
         self.registry.end(order(sandbox), status);
         self.deployments.sandbox_ended(sandbox);
+        memory_was_full
     }
 
     /// Ends a sandbox that was never handed out; nothing remembers it.

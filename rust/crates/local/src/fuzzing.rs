@@ -2,21 +2,17 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use e2bridge_core::CancelToken;
-use e2bridge_core::document::{IsolationReport, SandboxLimits};
-use e2bridge_core::request::BuiltinTemplate;
 use e2bridge_protocol::socket;
-use e2bridge_protocol::supervisor::{Cgroups, SupervisorReply};
+use e2bridge_protocol::supervisor::SupervisorReply;
 
 use crate::code::{Outcome, code_error};
 use crate::output::Output;
 use crate::posture::{check_required, isolation_report};
-use crate::sandbox::{Parts, Sandbox, channel_pair};
-use crate::supervisor::Supervisor;
-use crate::usage::Usage;
+use crate::sandbox::{Sandbox, channel_pair};
 use crate::wait::Wakeups;
 use crate::worker::{Interpreter, Run, RunEnd, read_reply};
 use crate::{files, supervisor};
@@ -73,9 +69,8 @@ pub fn supervisor_reply(bytes: &[u8]) {
 /// # Errors
 /// When the host is out of descriptors.
 pub fn file_answer(data: &[u8], datagrams: &[&[u8]]) -> io::Result<Option<usize>> {
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    // Never dropped: its supervisor stands for this process.
-    let sandbox = SANDBOX.get_or_init(|| sandbox().expect("a few descriptors"));
+    static SANDBOX: OnceLock<&Sandbox> = OnceLock::new();
+    let sandbox = SANDBOX.get_or_init(|| Sandbox::stand_in().expect("a few descriptors").0);
     let (channel, channel_far) = channel_pair().map_err(io::Error::other)?;
     let (near, far) = socket::stream_pair()?;
     rustix::io::write(&far, &data[..data.len().min(ROOM)])?;
@@ -90,24 +85,5 @@ pub fn file_answer(data: &[u8], datagrams: &[&[u8]]) -> io::Result<Option<usize>
     Ok(answer.ok().map(|(content, _)| {
         assert!(content.len() <= data.len());
         content.len()
-    }))
-}
-
-/// One whose init is the fuzz target.
-fn sandbox() -> io::Result<Sandbox> {
-    let (control, _) = socket::seqpacket_pair()?;
-    Ok(Sandbox::new(Parts {
-        id: "sb_fuzzed".to_owned(),
-        number: 1,
-        template: BuiltinTemplate::Base,
-        limits: SandboxLimits { memory_mb: 64, cpu_count: 1, disk_mb: 32, processes: 32 },
-        isolation: IsolationReport::default().into(),
-        root: None,
-        interpreter: None,
-        forks_python: false,
-        supervisor: Arc::new(Supervisor::stand_in()?),
-        engine: Weak::new(),
-        control,
-        usage: Usage::new(Cgroups::default()),
     }))
 }

@@ -151,8 +151,8 @@ fn sandbox_health(sandbox: &Sandbox, answer: &Answer) -> SandboxHealth {
     let sample = if responsive { sandbox.sample(Instant::now()) } else { sandbox.last_sample() };
     SandboxHealth {
         sandbox_id: sandbox.id.to_string(),
-        name: sandbox.name().to_owned(),
-        template: sandbox.template_name().to_owned(),
+        name: sandbox.name().to_string(),
+        template: sandbox.template_name().to_string(),
         status: sandbox.state(),
         responsive,
         probe_us: answer.as_ref().ok().filter(|_| responsive).map(|(_, took)| took.as_secs_f64() * 1e6),

@@ -94,8 +94,8 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// One that never answers, for sandboxes whose init is a fuzz target; not to be dropped, for that would end this process.
-    #[cfg(feature = "fuzzing")]
+    /// One that never answers, for sandboxes whose init is a fuzz target or a double; not to be dropped, for that would end this process.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn stand_in() -> io::Result<Self> {
         let own = rustix::process::getpid();
         let pidfd = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty())?;

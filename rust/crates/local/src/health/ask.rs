@@ -1,15 +1,14 @@
 //! The same question to many sandboxes at a time, by one thread.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2bridge_core::Result;
 use e2bridge_protocol::init::{InitEvent, InitRequest};
-use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags};
 
-use crate::sandbox::{Sandbox, channel_pair};
+use crate::sandbox::Sandbox;
 use crate::wait::{self, host_error};
 
 /// Most sandboxes that are asked at the same time; each takes a descriptor meanwhile.
@@ -34,11 +33,12 @@ fn ask_batch(batch: &[Arc<Sandbox>], request: &InitRequest, patience: Duration) 
     let deadline = Instant::now() + patience;
     // Until it answers, a sandbox is one that does not.
     let mut answers: Vec<Answer> = batch.iter().map(|sandbox| Err(sandbox.unresponsive())).collect();
+    // The others do not wait until one of them has room for the request.
+    let room = Instant::now();
     let mut pending = Vec::with_capacity(batch.len());
     for (index, sandbox) in batch.iter().enumerate() {
-        match ask(sandbox, request) {
-            Ok(Some(channel)) => pending.push(Pending { index, channel, asked: Instant::now() }),
-            Ok(None) => {}
+        match sandbox.check_running().and_then(|()| sandbox.ask(request, room)) {
+            Ok(channel) => pending.push(Pending { index, channel, asked: Instant::now() }),
             Err(error) => answers[index] = Err(error),
         }
     }
@@ -68,18 +68,4 @@ fn ask_batch(batch: &[Arc<Sandbox>], request: &InitRequest, patience: Duration) 
         });
     }
     answers
-}
-
-/// Sends the request; `None` when init does not even take it from its socket.
-fn ask(sandbox: &Sandbox, request: &InitRequest) -> Result<Option<OwnedFd>> {
-    sandbox.check_running()?;
-    let (channel, far) = channel_pair()?;
-    match socket::send(sandbox.control(), request, &[far.as_fd()]) {
-        Ok(()) => Ok(Some(channel)),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => {
-            Err(sandbox.gone())
-        }
-        Err(error) => Err(host_error("sendmsg", &error)),
-    }
 }

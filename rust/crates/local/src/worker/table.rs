@@ -38,6 +38,13 @@ enum Context {
     Idle(Worker),
 }
 
+/// Workers that were hung up on, and end by themselves. Kept until their init has ended: it would have to kill those that are dropped
+/// before.
+#[must_use]
+pub(crate) struct HungUp {
+    _workers: Vec<Worker>,
+}
+
 impl Workers {
     /// True when no interpreter has been started.
     pub(crate) fn is_empty(&self) -> bool {
@@ -45,18 +52,24 @@ impl Workers {
         table.idle.is_empty() && table.contexts.is_empty()
     }
 
-    /// Hangs up on idle workers, so that they end beside their init. Otherwise it would wait for them once it is killed.
-    pub(crate) fn hang_up_idle(&self) {
-        let table = self.table();
-        let idle = table.idle.iter().map(|(_, worker)| worker);
-        let contexts = table.contexts.values().filter_map(|context| match context {
-            Context::Idle(worker) => Some(worker),
-            Context::Busy => None,
-        });
-        for worker in idle.chain(contexts) {
+    /// Takes the idle workers out for good and hangs up on them, so that they end beside their init. Otherwise it would wait for them
+    /// once it is killed.
+    pub(crate) fn hang_up_idle(&self) -> HungUp {
+        let workers: Vec<Worker> = {
+            let mut table = self.table();
+            let Table { idle, contexts } = &mut *table;
+            let contexts = contexts.extract_if(|_, context| matches!(context, Context::Idle(_)));
+            let contexts = contexts.filter_map(|(_, context)| match context {
+                Context::Idle(worker) => Some(worker),
+                Context::Busy => None,
+            });
+            idle.drain(..).map(|(_, worker)| worker).chain(contexts).collect()
+        };
+        for worker in &workers {
             // It has gone already when that fails.
             let _ = rustix::net::shutdown(&worker.socket, rustix::net::Shutdown::Both);
         }
+        HungUp { _workers: workers }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -6,16 +6,12 @@ use std::time::{Duration, Instant};
 
 use e2bridge_core::document::SandboxState;
 use e2bridge_core::{Backend, CancelToken, Code};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::harness::{
     create, descendants, eventually, facts, ids, open, open_without_pools, processes_with, request, sh,
-    state, supervisor_pid, try_sh,
+    signal, state, supervisor_pid, try_sh,
 };
-
-fn signal(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
-}
 
 /// The host's process id of a sandbox's init: the parent's parent of a program in it.
 fn init_of(engine: &e2bridge_local::LocalBackend, id: &str, marker: &str) -> u32 {

@@ -11,6 +11,7 @@ use e2bridge_core::document::{ProcessResult, SandboxCreated, SandboxState};
 use e2bridge_core::request::{CreateSandbox, ExecuteProcess, StatusFilter, WriteFile};
 use e2bridge_core::{Backend, CancelToken, Code, Error, Result};
 use e2bridge_local::{Config, LocalBackend};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// One test at a time: each counts processes, threads and descriptors.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -172,6 +173,12 @@ pub(crate) fn processes_with(text: &str) -> usize {
             parts.any(|part| part == text.as_bytes())
         })
         .count()
+}
+
+/// Sends a signal to a process on the host.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("no 0"), signal)
+        .expect("a signal sent");
 }
 
 fn entries(directory: &str) -> usize {

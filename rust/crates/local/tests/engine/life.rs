@@ -1,5 +1,6 @@
 //! Create, list, status, expiry, terminate, close.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +12,8 @@ use e2bridge_core::{Backend, CancelToken, Code};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{
-    create, descendants, eventually, facts, ids, open, open_without_pools, request, sh, state,
-    supervisor_pid, try_sh, write,
+    create, descendants, eventually, facts, ids, open, open_without_pools, processes_with, request, sh,
+    signal, state, supervisor_pid, try_sh, write,
 };
 
 #[test]
@@ -353,4 +354,50 @@ fn nobody_is_asked_to_end_where_there_has_been_no_program() {
     let began = Instant::now();
     let ended = engine.terminate_sandbox(&id, false).unwrap();
     assert!(!ended.forced && began.elapsed() < Duration::from_secs(4), "{ended:?}");
+}
+
+/// While the supervisor is stopped an end stays where it is: after the hang-up, before anything is killed.
+#[test]
+fn idle_interpreters_end_beside_their_init_and_those_of_others_stay() {
+    let Some(engine) = open_without_pools() else { return };
+    let supervisor = supervisor_pid(&engine).unwrap();
+    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let inits = || -> BTreeSet<u32> {
+        descendants(supervisor).into_iter().filter(|pid| name(pid) == "e2b-init\n").collect()
+    };
+    let run = |id: &str, language: &str, code: &str, context: Option<&str>| {
+        let request = RunCode::new(id, language, code, context, Some(30)).unwrap();
+        engine.run_code(&request, &CancelToken::new())
+    };
+    let [(ending, init), (other, other_init)] = [(), ()].map(|()| {
+        let before = inits();
+        let id = create(&engine).sandbox_id;
+        let init = *inits().difference(&before).next().unwrap();
+        run(&id, "javascript", "var n = 1", None).unwrap();
+        run(&id, "javascript", "var n = 2", Some("c")).unwrap();
+        run(&id, "shell", "n=3", Some("c")).unwrap();
+        (id, init)
+    });
+    let (idle, others) = (descendants(init), descendants(other_init));
+    assert!(idle.len() >= 3 && others.len() >= 3, "{idle:?} {others:?}");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&ending, "shell", "sleep 98752", Some("busy")));
+        eventually(Duration::from_secs(5), "it runs", || processes_with("98752") == 1);
+        let busy = &descendants(init) - &idle;
+        signal(supervisor, Signal::STOP);
+        let terminate = scope.spawn(|| engine.terminate_sandbox(&ending, true));
+        eventually(Duration::from_secs(5), "only the run is left", || descendants(init) == busy);
+        assert_eq!(name(&init), "e2b-init\n");
+        assert!(!terminate.is_finished() && !running.is_finished());
+        signal(supervisor, Signal::CONT);
+        assert!(terminate.join().unwrap().unwrap().forced);
+        let error = running.join().unwrap().unwrap_err();
+        assert_eq!(facts(&error), (Code::NotFound, Some("sandbox_id"), Some("terminated")), "{error}");
+    });
+    assert_eq!(descendants(other_init), others);
+    for (language, code, result) in [("javascript", "n", "2"), ("shell", "echo $n", "3\n")] {
+        let done = run(&other, language, code, Some("c")).unwrap();
+        assert_eq!(done.result.unwrap_or(done.stdout), result, "{language}");
+    }
+    assert_eq!(descendants(other_init), others, "by the same interpreters");
 }
