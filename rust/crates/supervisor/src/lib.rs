@@ -26,8 +26,6 @@ pub fn run(python_zygote: &'static [u8]) -> ExitCode {
     if sys::become_helper().is_err() {
         return ExitCode::FAILURE;
     }
-    // As its children are called in lists of processes; without it, after its file in memory.
-    let _ = rustix::thread::set_name(c"e2b-supervisor");
     match supervise::run(library, python_zygote) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
