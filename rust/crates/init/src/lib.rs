@@ -86,7 +86,8 @@ pub struct Badness {
     pub file: OwnedFd,
     /// The value of init, which the file has now; -1000 to 1000.
     pub init: i16,
-    /// The value of what init starts; not below `init`.
+    /// The value of what init starts; not below `init`. Of shepherds, too: a fork has its parent's, the file is that of init for good, and
+    /// what is not dumpable may not open its own.
     pub programs: i16,
 }
 

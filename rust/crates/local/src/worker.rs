@@ -2,6 +2,7 @@
 //! runs over a socket; what comes out of that socket is hostile and bounded. Here is how one is started, serves a run and ends; those
 //! at rest are in `table`, what goes over the socket in `wire`.
 
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use e2bridge_core::document::SandboxState;
 use e2bridge_core::request::{BuiltinTemplate, Language};
 use e2bridge_core::{Code, Error, Result};
 use e2bridge_protocol::init::{Exit, InitEvent, Program};
-use e2bridge_protocol::worker::{WorkerReply, WorkerRequest};
+use e2bridge_protocol::worker::{PROGRAMS, PYTHON_OPTIONS, WorkerReply, WorkerRequest};
 use rustix::event::{PollFd, PollFlags};
 
 use self::wire::{Message, Received, Reply};
@@ -34,8 +35,6 @@ const KILL_PATIENCE: Duration = Duration::from_secs(6);
 const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an interpreter may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// Where the zygote puts the worker programs.
-const PROGRAMS: &str = "/etc/e2bridge";
 
 /// The interpreters that serve runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +82,8 @@ impl Interpreter {
             }
             Interpreter::Node => vec![interpreter(), heap_option(sandbox), program("node.js")],
             Interpreter::Python => {
-                vec![interpreter(), "-I".to_owned(), "-B".to_owned(), "-u".to_owned(), program("python.py")]
+                let options = PYTHON_OPTIONS.map(str::to_owned);
+                iter::once(interpreter()).chain(options).chain([program("python.py")]).collect()
             }
             // In its messages the shell calls itself by the name at the end.
             Interpreter::Shell => {

@@ -11,6 +11,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// Directory of the worker programs inside sandboxes.
+pub const PROGRAMS: &str = "/etc/e2bridge";
+/// Options of CPython for its worker program: nothing of the environment or the user's own, no compiled files, streams without buffers.
+pub const PYTHON_OPTIONS: [&str; 3] = ["-I", "-B", "-u"];
+
 /// Longest message in either direction, bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use e2bridge_init::weaken::{self, Defence};
 use e2bridge_protocol::supervisor::Limits;
+use e2bridge_protocol::worker::PROGRAMS;
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 
@@ -451,7 +452,7 @@ impl View {
             TimeZone::Content(bytes) => self.add("etc/localtime", Entry::File(bytes.clone())),
         }
         for (name, content) in workers {
-            self.add(format!("etc/e2bridge/{name}"), Entry::File(content.to_vec()));
+            self.add(format!("{}/{name}", &PROGRAMS[1..]), Entry::File(content.to_vec()));
         }
     }
 }

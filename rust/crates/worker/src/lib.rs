@@ -6,7 +6,7 @@ mod wire;
 use std::os::fd::OwnedFd;
 
 /// Worker program of CPython 3.8 or newer, to be started as `python3 -I -B -u <file>`; it serves descriptor 3. With the argument
-/// `zygote` it becomes a zygote by way of `/etc/e2bridge/python-zygote.so`, an extension module with a function `serve(resume)`.
+/// `zygote` it becomes a zygote by way of `python-zygote.so` beside it, an extension module with a function `serve(resume)`.
 pub const PYTHON_WORKER: &str = include_str!("../worker/python.py");
 /// Worker program of Node.js 18 or newer, to be started as `node <file>`; it serves descriptor 3.
 pub const NODE_WORKER: &str = include_str!("../worker/node.js");
@@ -31,4 +31,15 @@ pub fn serve_javascript(channel: OwnedFd) -> ! {
     javascript::serve(channel);
     // SAFETY: ends the process at once, which is always sound.
     unsafe { libc::_exit(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use e2bridge_protocol::worker::PYTHON_OPTIONS;
+
+    #[test]
+    fn the_worker_of_cpython_starts_itself_as_others_start_it() {
+        let options = PYTHON_OPTIONS.map(|option| format!("\"{option}\"")).join(", ");
+        assert!(super::PYTHON_WORKER.contains(&format!("[sys.executable, {options}, OWN]")), "{options}");
+    }
 }

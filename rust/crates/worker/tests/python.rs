@@ -35,7 +35,7 @@ fn python() -> Python {
     let home = directory.path().join("home");
     std::fs::create_dir(&home).expect("a home");
     let mut command = Command::new("/usr/bin/python3");
-    command.args(["-I", "-B", "-u"]).arg(&program).current_dir(&home).env_clear();
+    command.args(e2bridge_protocol::worker::PYTHON_OPTIONS).arg(&program).current_dir(&home).env_clear();
     command.env("PATH", "/usr/bin:/bin").env("HOME", &home).env("LANG", "C.UTF-8");
     Python { worker: Worker::program(&mut command), directory }
 }

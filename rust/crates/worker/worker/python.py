@@ -53,8 +53,6 @@ library = os
 ast, atexit, gc, io, os, resource, signal, time = map(frozen, (_ast, atexit, gc, io, os, resource, _signal, time))
 
 CHANNEL = 3
-# The zygote's extension module.
-ZYGOTE = "/etc/e2bridge/python-zygote.so"
 MAX_MESSAGE = 64 * 1024 * 1024
 # Bytes that one read asks for at least.
 READ = 16 * 1024
@@ -80,6 +78,8 @@ FUTURES = 0
 for _name in __import__("__future__").all_feature_names:
     FUTURES |= getattr(__import__("__future__"), _name).compiler_flag
 OWN = frozen.__code__.co_filename
+# The zygote's extension module.
+ZYGOTE = library.path.dirname(OWN) + "/python-zygote.so"
 
 _read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
 _setitimer, _REAL = signal.setitimer, signal.ITIMER_REAL

@@ -1,6 +1,8 @@
 //! The init of a sandbox for real: process 1 of a pid namespace, driven over its control socket.
 
 #[cfg(test)]
+mod badness;
+#[cfg(test)]
 mod executions;
 #[cfg(test)]
 mod files;

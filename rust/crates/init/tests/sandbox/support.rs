@@ -4,7 +4,7 @@
 //! the init. What the host cannot do is a printed skip, or a failure with `E2B_TESTS_REQUIRED=1`.
 
 use std::ffi::CString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, ptr};
 
-use e2bridge_init::{InitOptions, run};
+use e2bridge_init::{Badness, InitOptions, WarmPython, run};
 use e2bridge_protocol::init::{Exit, InitCommand, InitEvent, InitRequest, Program, Spawn, Statistics};
 use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -24,6 +24,8 @@ const REFUSED: i32 = 77;
 pub(crate) const DISK: u64 = 64 << 20;
 /// Where this test program is found inside.
 pub(crate) const PROGRAM: &str = "/srv/program";
+/// `oom_score_adj` of what init starts.
+pub(crate) const PROGRAM_BADNESS: i16 = 1000;
 /// No test waits longer for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -157,6 +159,13 @@ impl Sandbox {
         }
     }
 
+    /// `oom_score_adj` of init, looked at from outside: what looks from inside has been started by it.
+    pub(crate) fn badness(&self) -> i16 {
+        // Between them is the one that made the namespaces.
+        let init = child(child(self.helper.id()));
+        badness(&init.to_string())
+    }
+
     /// Closes the control socket and waits until nothing is left; false when that takes too long.
     pub(crate) fn end(mut self) -> bool {
         self.close()
@@ -183,6 +192,26 @@ impl Drop for Sandbox {
             self.close();
         }
     }
+}
+
+fn badness(process: &str) -> i16 {
+    fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap().trim().parse().unwrap()
+}
+
+/// `oom_score_adj` of init: no less than these tests have been given.
+pub(crate) fn init_badness() -> i16 {
+    badness("self").max(500)
+}
+
+/// The only child of a process.
+fn child(parent: u32) -> u32 {
+    let parent_of = |process: &str| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
+    };
+    let processes =
+        fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    processes.filter(|it| parent_of(it) == Some(parent)).find_map(|it| it.parse().ok()).unwrap()
 }
 
 /// A program that was started.
@@ -417,6 +446,7 @@ fn enter(root: &Path) -> io::Result<()> {
         }
     }
     let zero = OwnedFd::from(fs::File::options().read(true).write(true).open("/dev/zero")?);
+    let badness = set_badness()?;
     mount(none, &root.join("proc"), "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "")?;
     let path = CString::new(root.to_str().unwrap())?;
     // Version 3 of the header, this process; three empty sets twice.
@@ -433,18 +463,31 @@ fn enter(root: &Path) -> io::Result<()> {
         OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))
     };
     env::set_current_dir("/")?;
-    let badness = None;
     let (watched_memory, confinement) = (None, None);
     run(InitOptions {
         control,
         embedded_javascript: engine,
         inherit_engine: |_| true,
-        python: None,
+        // As one that takes long, and has no interpreter.
+        python: Some(WarmPython { name: c"python", before_fork: sleep, serve: |_| unreachable!() }),
         zero,
-        badness,
+        badness: Some(badness),
         watched_memory,
         confinement,
     })
+}
+
+/// While this process owns its files in /proc.
+fn set_badness() -> io::Result<Badness> {
+    let path = "/proc/self/oom_score_adj";
+    let init = init_badness();
+    let file = step(path, fs::File::options().write(true).open(path))?;
+    step(path, (&file).write_all(init.to_string().as_bytes()))?;
+    Ok(Badness { file: file.into(), init, programs: PROGRAM_BADNESS })
+}
+
+fn sleep() {
+    std::thread::sleep(PATIENCE);
 }
 
 /// Root becomes an ordinary user, whose ids are given.
@@ -479,7 +522,7 @@ fn engine(worker: OwnedFd) -> ! {
         // SAFETY: one byte is valid for reading.
         unsafe { libc::write(1, byte.as_ptr().cast(), 1) };
         byte[0] += 1;
-        let _ = io::Write::write_all(&mut socket, &byte);
+        let _ = socket.write_all(&byte);
     }
     // SAFETY: ends the process.
     unsafe { libc::_exit(7) }

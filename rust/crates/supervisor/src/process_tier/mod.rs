@@ -18,6 +18,7 @@ pub(crate) mod rules;
 
 use std::path::{Path, PathBuf};
 
+use e2bridge_protocol::worker::PROGRAMS;
 use rustix::process::Pid;
 
 pub(crate) use self::keeper::clone;
@@ -63,7 +64,7 @@ impl Prepared {
     pub(crate) fn new(identity: Identity, view: &View) -> Result<Self, Step> {
         let visible = view.binds.iter().filter(|bind| !bind.device).map(|bind| bind.source.clone());
         let programs = view.entries.iter().filter_map(|(path, entry)| match entry {
-            Entry::File(text) if path.starts_with("etc/e2bridge") => Some((path.clone(), text.clone())),
+            Entry::File(text) if path.starts_with(&PROGRAMS[1..]) => Some((path.clone(), text.clone())),
             _ => None,
         });
         Ok(Self {

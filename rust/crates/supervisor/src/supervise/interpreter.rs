@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use e2bridge_protocol::supervisor::{Failure, FailureKind, Template};
+use e2bridge_protocol::worker::PROGRAMS;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::Deserialize;
@@ -25,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST: usize = 512 * 1024;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Its argument is the worker program; compiled once, each start of it is by a fifth cheaper. Bytes are given as characters.
+/// Its arguments are the worker program and where that is in a sandbox; compiled once, each start of it is by a fifth cheaper. Bytes are
+/// given as characters.
 const ASK_PYTHON: &str = "\
 import importlib.util, json, marshal, os, sys, sysconfig
 real = os.path.realpath
@@ -33,7 +35,7 @@ get = sysconfig.get_config_var
 library = os.path.join(get('LIBDIR') or '', get('INSTSONAME') or '')
 usable = sys.version_info >= (3, 8)
 def compiled():
-    code = compile(sys.argv[1], '/etc/e2bridge/python.py', 'exec', dont_inherit=True)
+    code = compile(sys.argv[1], sys.argv[2], 'exec', dont_inherit=True)
     return (importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)).decode('latin-1')
 print(json.dumps({
     'executable': real(getattr(sys, '_base_executable', None) or sys.executable),
@@ -147,7 +149,10 @@ impl Probe {
         let mut command = Command::new(&path);
         match self.template {
             Template::Node => command.args(["-e", ASK_NODE]),
-            _ => command.args(["-I", "-S", "-c", ASK_PYTHON, e2bridge_worker::PYTHON_WORKER]),
+            _ => {
+                let inside = format!("{PROGRAMS}/python.py");
+                command.args(["-I", "-S", "-c", ASK_PYTHON, e2bridge_worker::PYTHON_WORKER, &inside])
+            }
         };
         let output = bounded_file().map_err(|error| error.to_string())?;
         command

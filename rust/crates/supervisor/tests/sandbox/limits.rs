@@ -1,12 +1,14 @@
 //! Memory, processes, processors: bounded by the mechanism that the posture names.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use e2bridge_protocol::init::{Exit, InitEvent};
+use e2bridge_protocol::init::{Exit, InitEvent, InitRequest, Program, Spawn};
+use e2bridge_protocol::socket;
 use e2bridge_protocol::supervisor::{Limits, Mechanism, SupervisorReply, Template};
 
-use crate::support::{Engine, LIMITS, next_event, skip};
+use crate::support::{Engine, LIMITS, NoAnswer, next_event, skip};
 
 const FORK: &str = "import os, time, sys\n\
     made = 0\n\
@@ -51,6 +53,47 @@ fn a_fork_bomb_ends_with_its_sandbox() {
     assert!(bomb.exit.exit_code.is_some() || bomb.exit.signal.is_some());
     assert!(matches!(engine.kill(one.number), SupervisorReply::Killed { .. }));
     assert!(!one.alive() && two.alive());
+}
+
+#[test]
+fn init_is_spared_when_no_process_is_left() {
+    let engine = Engine::start();
+    let sandbox = engine.create(Template::Base);
+    let badness = || {
+        // Answered when all that was asked for before is done.
+        sandbox.statistics().unwrap();
+        fs::read_to_string(format!("/proc/{}/oom_score_adj", sandbox.created.init_pid)).unwrap()
+    };
+    let spared = badness();
+    let start = |program: Program| {
+        let (near, far) = socket::stream_pair().unwrap();
+        let (env, cwd) = (Vec::new(), "/".to_owned());
+        let spawn = Spawn { program, env, cwd, timeout_ms: None, capture: false, worker: true };
+        let channel = sandbox.request(&InitRequest::Spawn(spawn), &[far.as_fd()]).unwrap();
+        next_event(&channel).map(|_| (channel, near))
+    };
+    let refused = |error: NoAnswer| {
+        assert!(
+            matches!(&error, NoAnswer::Failed { stage, errno: libc::EAGAIN } if stage == "fork"),
+            "{error:?}"
+        );
+        assert_eq!(badness(), spared);
+    };
+    let mut workers = Vec::new();
+    loop {
+        match start(Program::EmbeddedJavaScript) {
+            Ok(worker) => workers.push(worker),
+            Err(error) => break refused(error),
+        }
+    }
+    let program = || Program::Exec { argv: vec!["/bin/true".to_owned()] };
+    refused(start(program()).unwrap_err());
+    // One for the shepherd, none for the program.
+    workers.pop();
+    while sandbox.statistics().unwrap().processes >= LIMITS.processes {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    refused(start(program()).unwrap_err());
 }
 
 #[test]

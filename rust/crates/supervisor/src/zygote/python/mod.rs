@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use e2bridge_protocol::socket;
+use e2bridge_protocol::worker::{PROGRAMS, PYTHON_OPTIONS};
 use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,9 @@ pub(super) fn become_interpreter(zygote: &Zygote, interpreter: &Path, socket: Bo
                 sys::exit(1);
             }
             let error = Command::new(interpreter)
-                .args(["-I", "-B", "-u", "/etc/e2bridge/python.py", ARGUMENT])
+                .args(PYTHON_OPTIONS)
+                .arg(format!("{PROGRAMS}/python.py"))
+                .arg(ARGUMENT)
                 .env_clear()
                 .envs(ENVIRONMENT)
                 .exec();

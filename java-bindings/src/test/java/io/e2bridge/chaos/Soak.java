@@ -7,7 +7,6 @@ import io.e2bridge.E2BConfig;
 import io.e2bridge.TemplateSummary;
 import io.e2bridge.internal.NativeCalls;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -215,10 +214,10 @@ public final class Soak {
         return names.toString();
     }
 
-    private Sample sample() throws IOException {
+    private Sample sample() {
         long self = ProcessHandle.current().pid();
         Map<Long, String> below = Census.descendants(self);
-        long supervisor = supervisor();
+        long supervisor = supervisor(below);
         JsonNode counts = NativeCalls.liveCounts();
         Runtime heap = Runtime.getRuntime();
         return new Sample(
@@ -270,8 +269,8 @@ public final class Soak {
         return targets;
     }
 
-    private static long supervisor() throws IOException {
-        return Census.descendants(ProcessHandle.current().pid()).keySet().stream()
+    private static long supervisor(Map<Long, String> below) {
+        return below.keySet().stream()
                 .filter(pid -> kind(pid).equals("SUPERVISOR"))
                 .findFirst()
                 .orElse(0L);
@@ -285,13 +284,9 @@ public final class Soak {
     }
 
     private static long idleNetworks() {
-        try {
-            long supervisor = supervisor();
-            long networks = targets(supervisor).stream().filter(target -> target.startsWith("net:")).count();
-            return networks - Census.descendants(supervisor).size();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        long supervisor = supervisor(Census.descendants(ProcessHandle.current().pid()));
+        long networks = targets(supervisor).stream().filter(target -> target.startsWith("net:")).count();
+        return networks - Census.descendants(supervisor).size();
     }
 
     // Faults
