@@ -28,8 +28,9 @@ mod requests;
 const MAX_EXECUTIONS: usize = 4096;
 /// Most children looked at between two looks at everything else.
 const MAX_REAPED: usize = 256;
-/// How long an agent that writes may take to clean up after its channel has closed.
-const AGENT_GRACE: Duration = Duration::from_millis(200);
+/// How long an agent that writes may take to clean up after its channel has closed. With the channel its data end, so that it needs a
+/// moment; but many others may want the processor.
+const AGENT_GRACE: Duration = Duration::from_secs(2);
 
 /// A child that works on files.
 struct Agent {

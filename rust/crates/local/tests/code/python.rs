@@ -90,6 +90,9 @@ loaded = list(sys.modules)
 import ast, gc, locale, os, resource, signal, threading, time, warnings
 read = lambda path: open(path).read()
 status = dict(line.split(':', 1) for line in read('/proc/self/status').splitlines())
+with os.popen('env') as stream:
+    # Closed, it has waited for its process, which would keep the pipe open.
+    printed = stream.read()
 kept = ('Name', 'Umask', 'Uid', 'Gid', 'Groups', 'SigBlk', 'SigIgn', 'SigCgt', 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp',
     'Seccomp_filters', 'Threads')
 traits = {
@@ -98,7 +101,7 @@ traits = {
     'sys': sorted(one for one in vars(sys) if one != 'orig_argv'),
     'streams': [(one.encoding, one.errors, one.line_buffering, one.fileno(), one.isatty()) for one in (sys.stdin, sys.stdout, sys.stderr)],
     'environment': {name: value for name, value in os.environ.items() if name[:4] != 'E2B_' and name != 'LC_OTHER'},
-    'of children': sorted(one for one in os.popen('env').read().splitlines() if one[:4] != 'E2B_' and one != 'LC_OTHER=1'),
+    'of children': sorted(one for one in printed.splitlines() if one[:4] != 'E2B_' and one != 'LC_OTHER=1'),
     'cwd': os.getcwd(), 'umask': os.umask(0o22), 'session': os.getsid(0) == os.getpid(), 'parent': read('/proc/%d/comm' % os.getppid()),
     'open': sorted(os.listdir('/proc/self/fd')), 'status': {one: status[one].strip() for one in kept},
     'signals': [str(signal.getsignal(one)).split(' at ')[0] for one in sorted(signal.valid_signals())],
