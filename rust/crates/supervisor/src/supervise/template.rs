@@ -281,8 +281,9 @@ impl Supervisor {
             ("shell.sh", e2bridge_worker::SHELL_WORKER.as_bytes()),
         ];
         workers.extend(module.map(|module| (zygote::python::MODULE, module)));
-        let host = zygote::root::read_host().map_err(|step| explain(&step))?;
-        let view = View::new(&host, interpreter, &workers);
+        // The zygote inherits what is in use, and its clones after it: the host's description is not.
+        let view =
+            View::new(&zygote::root::read_host().map_err(|step| explain(&step))?, interpreter, &workers);
         let forks = module.is_some();
         let path = view.interpreter.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         let (near, far) =

@@ -89,13 +89,16 @@ impl Zygote {
         sys::exit(i32::from(result.is_err()))
     }
 
-    fn serve(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+    fn serve(self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         self.prepare(socket)?;
         match (&self.view.interpreter, self.forks) {
-            (Some(interpreter), true) => python::become_interpreter(self, interpreter, socket),
+            (Some(interpreter), true) => python::become_interpreter(&self, interpreter, socket),
             _ => {
                 sys::drop_bounding_set(CapabilitySet::empty()).at("drop bounding set")?;
-                self.cloner(None)?.serve(socket)
+                let cloner = self.cloner(None)?;
+                // What is not needed any more, clones need not inherit.
+                drop(self);
+                cloner.serve(socket)
             }
         }
     }
@@ -120,10 +123,11 @@ impl Zygote {
         Ok(Cloner { prepared, networks })
     }
 
-    fn serve_process_tier(&self, socket: BorrowedFd<'_>) -> Result<(), Step> {
+    fn serve_process_tier(self, socket: BorrowedFd<'_>) -> Result<(), Step> {
         self.begin(socket)?;
         let prepared = process_tier::Prepared::new(self.identity, &self.view)?;
         self.restrict()?;
+        drop(self);
         announce(socket)?;
         serve(
             socket,
