@@ -10,6 +10,9 @@ use e2bridge_wait::with_signals_blocked;
 /// Bytes of the child's stack between `clone` and `execveat`; it makes a dozen calls and no deep ones.
 const CHILD_STACK_BYTES: usize = 64 * 1024;
 
+/// A huge page of x86-64.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// A process that was started, a child of this process. Until it executes its program its exit signal is 0; the kernel makes that
 /// SIGCHLD in `execve`, so a `waitpid(-1)` of others may take its end. Nothing here relies on taking it: the pidfd tells the end
 /// whoever took it.
@@ -176,6 +179,50 @@ fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
     fd.as_fd()
 }
 
+/// Has the kernel put a file in memory into huge pages, for as long as it lives.
+///
+/// # Errors
+/// The file is as it was, or a part of it: the kernel is older than 6.1, has none at hand, or may not.
+pub(crate) fn put_into_huge_pages(file: &OwnedFd, length: usize) -> io::Result<()> {
+    let place = AlignedMapping::of(file, length.next_multiple_of(HUGE_PAGE))?;
+    // SAFETY: changes how what is mapped is kept, not what it is.
+    match unsafe { libc::madvise(place.aligned.cast(), place.length, libc::MADV_COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A file where a huge page could begin, to be read.
+struct AlignedMapping {
+    whole: *mut u8,
+    aligned: *mut u8,
+    /// From `aligned`.
+    length: usize,
+}
+
+impl AlignedMapping {
+    fn of(file: &OwnedFd, length: usize) -> io::Result<Self> {
+        let map = |at: *mut u8, length: usize, access: c_int, more: c_int, file: c_int| {
+            // SAFETY: a new mapping, in a place that the kernel chooses or that the one before has reserved.
+            let place = unsafe { libc::mmap(at.cast(), length, access, libc::MAP_PRIVATE | more, file, 0) };
+            if place == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(place.cast::<u8>()) }
+        };
+        let reserve = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let whole = map(ptr::null_mut(), length + HUGE_PAGE, libc::PROT_NONE, reserve, -1)?;
+        let aligned = whole.map_addr(|address| address.next_multiple_of(HUGE_PAGE));
+        let mapping = Self { whole, aligned, length };
+        map(aligned, length, libc::PROT_READ, libc::MAP_FIXED, file.as_raw_fd())?;
+        Ok(mapping)
+    }
+}
+
+impl Drop for AlignedMapping {
+    fn drop(&mut self) {
+        // SAFETY: all of it is this mapping's, and nothing refers to it.
+        unsafe { libc::munmap(self.whole.cast(), self.length + HUGE_PAGE) };
+    }
+}
+
 /// Processors that the host has online.
 pub(crate) fn online_processors() -> u32 {
     // SAFETY: a plain query without pointers.
@@ -240,6 +287,27 @@ mod tests {
         let program = OwnedFd::from(File::open("/dev/null").unwrap());
         let (step, error) = start_program(&program, c"double", &control, &null).err().unwrap();
         assert_eq!((step, error.raw_os_error()), ("execveat", Some(libc::EACCES)));
+    }
+
+    #[test]
+    fn a_file_in_memory_is_put_into_huge_pages() {
+        let file = rustix::fs::memfd_create("double", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let length = HUGE_PAGE + HUGE_PAGE / 2;
+        File::from(file.try_clone().unwrap()).write_all(&vec![7; length]).unwrap();
+        if let Err(error) = put_into_huge_pages(&file, length) {
+            return eprintln!("left out: the kernel puts no file into huge pages: {error}");
+        }
+        // Only a huge page can be mapped by one entry.
+        let mapping = AlignedMapping::of(&file, 2 * HUGE_PAGE).unwrap();
+        // SAFETY: so long is what was written.
+        let content = unsafe { std::slice::from_raw_parts(mapping.aligned, length) };
+        assert!(content.iter().all(|byte| *byte == 7));
+        let start = format!("{:x}-", mapping.aligned.addr());
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let huge = maps.lines().skip_while(|line| !line.starts_with(&start));
+        let huge = huge.map_while(|line| if line.starts_with("VmFlags") { None } else { Some(line) });
+        let huge = huge.filter_map(|line| line.strip_prefix("ShmemPmdMapped:")).next().unwrap();
+        assert_eq!(huge.trim(), "4096 kB");
     }
 
     #[test]
