@@ -1,6 +1,6 @@
 /*
  * The life of a sandbox, step by step, with nothing around it: no protocol, no supervision, no engine. Processes make such lives as fast
- * as they can; what they sustain is the most that an engine with the same containment can.
+ * as they can; what they sustain is about what an engine with the same containment can hope for.
  */
 #define _GNU_SOURCE
 #include "sustained.h"
@@ -56,6 +56,8 @@ static const struct {
                               {"cpuacct", NULL, NULL}};
 
 static enum step last_step;
+/* Tells the groups of this program from those of others. */
+static int run;
 static struct home homes[MOST_GROUPS];
 static int home_count;
 /* Of one of the processes. */
@@ -73,6 +75,11 @@ pid_t clone_into(uint64_t flags) {
 int reap(pid_t child) {
   int status;
   return waitpid(child, &status, 0) == child ? 0 : -1;
+}
+
+/* Ends a process that failed; 0 would be success. */
+static void fail(void) {
+  _exit(errno != 0 ? errno : EIO);
 }
 
 static uint64_t now(void) {
@@ -109,13 +116,19 @@ static int together(int processes, int (*prepare)(void), int (*once)(int process
     workers[i] = fork();
     if (workers[i] == 0) {
       close(go[1]);
+      close(ready[0]);
       char byte = 0;
-      if (prepare() != 0 || write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) < 0) {
-        _exit(errno);
+      if (prepare() != 0 || write(ready[1], &byte, 1) != 1) {
+        fail();
+      }
+      /* The last one to do so is seen by the parent, should another never be ready. */
+      close(ready[1]);
+      if (read(go[0], &byte, 1) < 0) {
+        fail();
       }
       for (long turn = 0; turn < turns; turn++) {
         if (once(i, turn) != 0) {
-          _exit(errno);
+          fail();
         }
       }
       _exit(0);
@@ -168,28 +181,28 @@ int clone_by_two(uint64_t *times, long count) {
 
 static const char *group(int home, int process, long turn) {
   static char directory[640];
-  snprintf(directory, sizeof directory, "%.511s/floor-%d-%ld", homes[home].directory, process, turn);
+  snprintf(directory, sizeof directory, "%.511s/floor-%d-%d-%ld", homes[home].directory, run, process, turn);
   return directory;
 }
 
 /* The steps of the sandbox's first process; then it ends, or waits to be killed. */
 static void first_process(int socket, int process, long turn) {
   char message[64];
-  if (last_step >= IDS && read(socket, message, 1) != 1) {
-    _exit(errno);
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || (last_step >= IDS && read(socket, message, 1) != 1)) {
+    fail();
   }
   for (int i = 0; last_step >= CGROUPS && i < home_count; i++) {
     if (write_to("0", "%s/tasks", group(i, process, turn)) != 0) {
-      _exit(errno);
+      fail();
     }
   }
   if (last_step >= FILES && (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0 ||
                              mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=0755") != 0)) {
-    _exit(errno);
+    fail();
   }
   if (last_step >= PRIVILEGES) {
     if (write_to("0", "/proc/sys/user/max_user_namespaces") != 0 || (rules >= 0 && syscall(SYS_landlock_restrict_self, rules, 0) != 0)) {
-      _exit(errno);
+      fail();
     }
     for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++) {
     }
@@ -197,20 +210,26 @@ static void first_process(int socket, int process, long turn) {
     struct __user_cap_data_struct none[2];
     memset(none, 0, sizeof none);
     if (syscall(SYS_capset, &header, none) != 0) {
-      _exit(errno);
+      fail();
     }
   }
   if (last_step < ANSWER) {
     _exit(0);
   }
   pid_t worker = last_step >= WORKER ? fork() : 0;
+  if (worker < 0) {
+    fail();
+  }
   if (worker == 0) {
     for (long i = 0; i < PAGES; i++) {
       memory[i * PAGE]++;
     }
     if (read(socket, message, sizeof message) != sizeof message || write(socket, message, sizeof message) != sizeof message) {
-      _exit(errno);
+      fail();
     }
+  }
+  if (worker > 0) {
+    close(socket);
   }
   for (;;) {
     pause();
@@ -237,48 +256,67 @@ static int remove_groups(int process, long turn) {
   return result;
 }
 
-static int life(int process, long turn) {
-  int ends[2] = {-1, -1};
-  if (last_step >= IDS && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    return -1;
-  }
-  if (last_step >= CGROUPS && make_groups(process, turn) != 0) {
-    return -1;
-  }
-  if (last_step >= KEPT_NETWORK && setns(kept_network, CLONE_NEWNET) != 0) {
-    return -1;
-  }
-  pid_t child = clone_into(NAMESPACES);
-  if (child == 0) {
-    first_process(ends[1], process, turn);
-  }
-  if (child < 0 || (last_step >= KEPT_NETWORK && setns(own_network, CLONE_NEWNET) != 0)) {
+/* From the clone to its answer. */
+static int lead(pid_t child, int ends[2]) {
+  if (last_step >= KEPT_NETWORK && setns(own_network, CLONE_NEWNET) != 0) {
     return -1;
   }
   if (last_step >= IDS && (write_to("deny", "/proc/%d/setgroups", child) != 0 || write_to("0 0 1", "/proc/%d/gid_map", child) != 0 ||
                            write_to("0 0 1", "/proc/%d/uid_map", child) != 0 || write(ends[0], "", 1) != 1)) {
     return -1;
   }
-  if (last_step >= ANSWER) {
-    char message[64] = "";
-    close(ends[1]);
-    ends[1] = -1;
-    if (write(ends[0], message, sizeof message) != sizeof message || read(ends[0], message, sizeof message) != sizeof message ||
-        kill(child, SIGKILL) != 0) {
-      return -1;
-    }
+  if (last_step < ANSWER) {
+    return 0;
   }
-  int status = -1;
-  if (waitpid(child, &status, 0) != child || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
-    errno = WEXITSTATUS(status);
+  char message[64] = "";
+  close(ends[1]);
+  ends[1] = -1;
+  if (write(ends[0], message, sizeof message) != sizeof message || read(ends[0], message, sizeof message) != sizeof message) {
     return -1;
+  }
+  return kill(child, SIGKILL);
+}
+
+/* Whatever fails, nothing is left of it. */
+static int life(int process, long turn) {
+  int ends[2] = {-1, -1};
+  pid_t child = -1;
+  errno = 0;
+  if (last_step >= IDS && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return -1;
+  }
+  int result = last_step >= CGROUPS ? make_groups(process, turn) : 0;
+  if (result == 0 && last_step >= KEPT_NETWORK) {
+    result = setns(kept_network, CLONE_NEWNET);
+  }
+  if (result == 0) {
+    child = clone_into(NAMESPACES);
+    if (child == 0) {
+      first_process(ends[1], process, turn);
+    }
+    result = child > 0 ? lead(child, ends) : -1;
+  }
+  int failure = errno;
+  if (child > 0) {
+    if (result != 0) {
+      kill(child, SIGKILL);
+    }
+    int status = -1;
+    if (waitpid(child, &status, 0) != child || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
+      failure = WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD;
+      result = -1;
+    }
   }
   for (int i = 0; i < 2; i++) {
     if (ends[i] >= 0) {
       close(ends[i]);
     }
   }
-  return last_step >= CGROUPS ? remove_groups(process, turn) : 0;
+  if (last_step >= CGROUPS && remove_groups(process, turn) != 0 && result == 0) {
+    return -1;
+  }
+  errno = failure;
+  return result;
 }
 
 /* What is made once for many lives: root of a user namespace where this process is nobody, private mounts, a network, rules, memory. */
@@ -367,6 +405,7 @@ int live(const char *step, uint64_t *times, long count, const char **lacking) {
     return -1;
   }
   last_step = (enum step)number;
+  run = getpid();
   if (last_step == CGROUPS) {
     find_homes();
     for (int i = 0; i < home_count; i++) {

@@ -37,12 +37,19 @@ impl Sandbox {
         if let Some(cause) = self.cause() {
             return cause.error(&self.id);
         }
-        match self.fate(Instant::now() + FATE_PATIENCE) {
-            Fate::Ended(_) if engine.is_closed() => closed(),
-            Fate::Ended(cause) => engine.end(self, cause).error(&self.id),
-            Fate::Lives => Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
-                .with("sandbox_id", &*self.id),
-            Fate::Silent => self.unresponsive(),
+        let fate = self.fate(Instant::now() + FATE_PATIENCE);
+        if engine.is_closed() {
+            return closed();
+        }
+        match (fate, self.cause()) {
+            (Fate::Ended(cause), _) => engine.end(self, cause).error(&self.id),
+            // Somebody has ended it meanwhile, and it is not gone yet.
+            (Fate::Lives | Fate::Silent, Some(cause)) => cause.error(&self.id),
+            (Fate::Lives, None) => {
+                Error::new(Code::Unavailable, "the sandbox ended the call without an answer")
+                    .with("sandbox_id", &*self.id)
+            }
+            (Fate::Silent, None) => self.unresponsive(),
         }
     }
 
