@@ -26,6 +26,7 @@ mod engine;
 mod execution;
 mod files;
 mod health;
+mod offer;
 mod output;
 mod pool;
 mod posture;

@@ -183,6 +183,11 @@ impl Sandbox {
             .map_or_else(|| self.template.name().into(), |assignment| Arc::clone(&assignment.template_name))
     }
 
+    /// When it was handed out; before, when it was made.
+    fn started(&self) -> Instant {
+        self.assignment().map_or(self.made, |assignment| assignment.started)
+    }
+
     /// When it was handed out, for documents; empty before.
     pub(crate) fn started_at(&self) -> Arc<str> {
         self.assignment().map(|assignment| Arc::clone(&assignment.started_at)).unwrap_or_default()

@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::process::Signal;
 
+use crate::offer::{Offer, offer};
 use crate::settings::Settings;
 use crate::sys;
 use crate::wait::{self, Interrupt, cancelled, host_error};
@@ -166,21 +167,10 @@ impl Supervisor {
         fds.push(reply_far.as_fd());
         fds.extend_from_slice(far);
         loop {
-            match socket::send_bytes(&self.socket, &bytes, &fds) {
-                Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(self.socket.as_fd(), PollFlags::OUT, deadline, interrupt)?;
-                }
-                // Descriptors in flight are bounded per user; and the host may be out of memory.
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(libc::ETOOMANYREFS | libc::ENOMEM | libc::ENOBUFS)
-                    ) =>
-                {
-                    return Err(host_error("sendmsg", &error));
-                }
-                Err(_) => return Err(self.died()),
+            match offer(&self.socket, &bytes, &fds)? {
+                Offer::Taken => break,
+                Offer::NoRoom => self.wait(self.socket.as_fd(), PollFlags::OUT, deadline, interrupt)?,
+                Offer::Nobody => return Err(self.died()),
             }
         }
         drop(reply_far);

@@ -14,12 +14,11 @@ use crate::usage::Sample;
 impl Sandbox {
     /// Live figures.
     pub(crate) fn metrics(&self, sample: &Sample) -> SandboxMetrics {
-        self.figures(sample, self.standing().deadline, Instant::now())
+        self.metrics_until(sample, self.standing().deadline, Instant::now())
     }
 
     /// The same of one that lives until `deadline`, or has ended.
-    fn figures(&self, sample: &Sample, deadline: Option<Instant>, now: Instant) -> SandboxMetrics {
-        let started = self.assignment().map_or(self.made, |assignment| assignment.started);
+    fn metrics_until(&self, sample: &Sample, deadline: Option<Instant>, now: Instant) -> SandboxMetrics {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let cpu_seconds = sample.cpu_us.map(|cpu| cpu as f64 / 1e6);
         SandboxMetrics {
@@ -31,7 +30,7 @@ impl Sandbox {
             processes: sample.processes,
             disk_used_bytes: sample.disk_used_bytes,
             disk_limit_bytes: u64::from(self.limits.disk_mb) << 20,
-            uptime_seconds: seconds(now.saturating_duration_since(started)),
+            uptime_seconds: seconds(now.saturating_duration_since(self.started())),
             remaining_seconds: deadline
                 .map_or(0.0, |deadline| seconds(deadline.saturating_duration_since(now))),
             executions: self.executions.load(Ordering::Relaxed),
@@ -70,7 +69,7 @@ impl Sandbox {
             limits: self.limits.clone(),
             isolation: self.isolation.clone(),
             deployment_id: self.deployment_id().map(str::to_owned),
-            metrics: self.figures(sample, deadline, at),
+            metrics: self.metrics_until(sample, deadline, at),
             sampled_at: Arc::clone(&sample.sampled_at),
             timestamp: now(),
         }

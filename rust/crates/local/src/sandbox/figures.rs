@@ -72,8 +72,7 @@ impl Sandbox {
     }
 
     fn keep_sample(&self, inside: Option<&Statistics>, before: Option<&Sample>, silent: bool) -> Arc<Sample> {
-        let start = self.assignment().map_or(self.made, |assignment| assignment.started);
-        let sample = Arc::new(Sample::take(&self.usage, inside, before, start));
+        let sample = Arc::new(Sample::take(&self.usage, inside, before, self.started()));
         let mut sampling = self.sampling();
         sampling.last = Some(Arc::clone(&sample));
         if silent {

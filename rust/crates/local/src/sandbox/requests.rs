@@ -10,6 +10,7 @@ use e2bridge_protocol::socket;
 use rustix::event::{PollFd, PollFlags};
 
 use super::Sandbox;
+use crate::offer::{Offer, offer};
 use crate::wait::{self, Interrupt, cancelled, host_error};
 
 /// How long an init may take to read a request from its socket.
@@ -39,13 +40,16 @@ impl Sandbox {
         far: &[BorrowedFd<'_>],
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<()> {
-        if can_end_orderly(request) {
+        if may_need_orderly_end(request) {
             self.had_programs.store(true, Ordering::Release);
         }
         let deadline = Instant::now() + SEND_PATIENCE;
+        let send = |to, bytes: &[u8], fds: &[BorrowedFd<'_>]| {
+            if self.offer(to, bytes, fds, deadline, interrupt)? { Ok(()) } else { Err(self.gone()) }
+        };
         let bytes = encode(request)?;
         if bytes.len() <= socket::MAX_DATAGRAM {
-            return self.send_bytes(self.control.as_fd(), &bytes, far, deadline, interrupt);
+            return send(self.control(), &bytes, far);
         }
         if bytes.len() > socket::MAX_LONG_MESSAGE {
             return Err(Error::new(
@@ -53,23 +57,8 @@ impl Sandbox {
                 format!("the request is {} bytes long, more than {}", bytes.len(), socket::MAX_LONG_MESSAGE),
             ));
         }
-        let announcement = encode(&InitRequest::Long { bytes: bytes.len() as u64 })?;
-        self.send_bytes(self.control.as_fd(), &announcement, far, deadline, interrupt)?;
-        for piece in bytes.chunks(socket::MAX_DATAGRAM) {
-            self.send_bytes(channel, piece, &[], deadline, interrupt)?;
-        }
-        Ok(())
-    }
-
-    fn send_bytes(
-        &self,
-        to: BorrowedFd<'_>,
-        bytes: &[u8],
-        fds: &[BorrowedFd<'_>],
-        deadline: Instant,
-        interrupt: Option<&Interrupt<'_>>,
-    ) -> Result<()> {
-        if self.offer(to, bytes, fds, deadline, interrupt)? { Ok(()) } else { Err(self.gone()) }
+        send(self.control(), &encode(&InitRequest::Long { bytes: bytes.len() as u64 })?, far)?;
+        bytes.chunks(socket::MAX_DATAGRAM).try_for_each(|piece| send(channel, piece, &[]))
     }
 
     /// Sends one datagram, once there is room for it; false when nobody is there any more who could take it.
@@ -82,29 +71,18 @@ impl Sandbox {
         interrupt: Option<&Interrupt<'_>>,
     ) -> Result<bool> {
         loop {
-            match socket::send_bytes(to, bytes, fds) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    let mut polled = vec![PollFd::from_borrowed_fd(to, PollFlags::OUT)];
-                    polled.extend(
-                        interrupt.map(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
-                    );
-                    if !wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))? {
-                        return Err(self.unresponsive());
-                    }
-                    if interrupt.is_some_and(Interrupt::is_cancelled) {
-                        return Err(cancelled());
-                    }
-                }
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(libc::ETOOMANYREFS | libc::ENOMEM | libc::ENOBUFS)
-                    ) =>
-                {
-                    return Err(host_error("sendmsg", &error));
-                }
-                Err(_) => return Ok(false),
+            match offer(to, bytes, fds)? {
+                Offer::Taken => return Ok(true),
+                Offer::Nobody => return Ok(false),
+                Offer::NoRoom => {}
+            }
+            let mut polled = vec![PollFd::from_borrowed_fd(to, PollFlags::OUT)];
+            polled.extend(interrupt.map(Interrupt::fd).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            if !wait::poll(&mut polled, Some(deadline)).map_err(|error| host_error("poll", &error))? {
+                return Err(self.unresponsive());
+            }
+            if interrupt.is_some_and(Interrupt::is_cancelled) {
+                return Err(cancelled());
             }
         }
     }
@@ -172,7 +150,7 @@ impl Sandbox {
     /// As [`Sandbox::ask`]; `None` when init is gone.
     pub(super) fn try_ask(&self, request: &InitRequest, room: Instant) -> Result<Option<OwnedFd>> {
         let (channel, far) = channel_pair()?;
-        let taken = self.offer(self.control.as_fd(), &encode(request)?, &[far.as_fd()], room, None)?;
+        let taken = self.offer(self.control(), &encode(request)?, &[far.as_fd()], room, None)?;
         Ok(taken.then_some(channel))
     }
 
@@ -216,7 +194,7 @@ pub(crate) fn shut_down_request() -> InitRequest {
 }
 
 /// Whether a request starts what can make use of an orderly end: a program, or a transfer of files.
-fn can_end_orderly(request: &InitRequest) -> bool {
+fn may_need_orderly_end(request: &InitRequest) -> bool {
     !matches!(
         request,
         InitRequest::Spawn(Spawn { program: Program::EmbeddedJavaScript, .. })
