@@ -9,8 +9,8 @@ use e2bridge_core::{Backend, CancelToken, Code};
 use rustix::process::Signal;
 
 use crate::harness::{
-    create, descendants, eventually, facts, ids, open, open_without_pools, processes_with, request, sh,
-    signal, state, supervisor_pid, try_sh,
+    create, descendants, eventually, facts, ids, inits, open, open_without_pools, processes_with, request,
+    sh, signal, state, supervisor_pid, try_sh,
 };
 
 /// The host's process id of a sandbox's init: the parent's parent of a program in it.
@@ -116,12 +116,8 @@ fn a_cancelled_create_does_not_wait_for_a_zygote_or_a_supervisor_that_is_stopped
         signal(stopped, Signal::CONT);
         let made = create(&engine).sandbox_id;
         assert_eq!(sh(&engine, &made, "echo on").stdout, "on\n");
-        let inits = || {
-            let name = |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            descendants(supervisor).into_iter().filter(|&pid| name(pid) == "e2b-init\n").count()
-        };
         eventually(Duration::from_secs(5), "nothing of the cancelled one is left", || {
-            inits() == engine.live_sandboxes()
+            inits(supervisor).len() == engine.live_sandboxes()
         });
     }
 }

@@ -175,6 +175,13 @@ pub(crate) fn processes_with(text: &str) -> usize {
         .count()
 }
 
+/// The inits of all sandboxes of a supervisor.
+pub(crate) fn inits(supervisor: u32) -> BTreeSet<u32> {
+    let is_init =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "e2b-init\n");
+    descendants(supervisor).into_iter().filter(is_init).collect()
+}
+
 /// Sends a signal to a process on the host.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("no 0"), signal)

@@ -1,7 +1,5 @@
 //! Create, list, status, expiry, terminate, close.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +10,8 @@ use e2bridge_core::{Backend, CancelToken, Code};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{
-    create, descendants, eventually, facts, ids, open, open_without_pools, processes_with, request, sh,
-    signal, state, supervisor_pid, try_sh, write,
+    create, descendants, eventually, facts, ids, inits, open, open_without_pools, processes_with, request,
+    sh, signal, state, supervisor_pid, try_sh, write,
 };
 
 #[test]
@@ -343,9 +341,7 @@ fn nobody_is_asked_to_end_where_there_has_been_no_program() {
     let id = create(&engine).sandbox_id;
     let request = RunCode::new(&id, "javascript", "6 * 7", None, None).unwrap();
     assert_eq!(engine.run_code(&request, &CancelToken::new()).unwrap().result.as_deref(), Some("42"));
-    let is_init =
-        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "e2b-init\n");
-    let init = descendants(supervisor_pid(&engine).unwrap()).into_iter().find(is_init).unwrap();
+    let init = inits(supervisor_pid(&engine).unwrap()).pop_first().unwrap();
     let init = Pid::from_raw(i32::try_from(init).unwrap()).unwrap();
     // It would not answer.
     if let Err(error) = kill_process(init, Signal::STOP) {
@@ -361,18 +357,14 @@ fn nobody_is_asked_to_end_where_there_has_been_no_program() {
 fn idle_interpreters_end_beside_their_init_and_those_of_others_stay() {
     let Some(engine) = open_without_pools() else { return };
     let supervisor = supervisor_pid(&engine).unwrap();
-    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let inits = || -> BTreeSet<u32> {
-        descendants(supervisor).into_iter().filter(|pid| name(pid) == "e2b-init\n").collect()
-    };
     let run = |id: &str, language: &str, code: &str, context: Option<&str>| {
         let request = RunCode::new(id, language, code, context, Some(30)).unwrap();
         engine.run_code(&request, &CancelToken::new())
     };
     let [(ending, init), (other, other_init)] = [(), ()].map(|()| {
-        let before = inits();
+        let before = inits(supervisor);
         let id = create(&engine).sandbox_id;
-        let init = *inits().difference(&before).next().unwrap();
+        let init = *inits(supervisor).difference(&before).next().unwrap();
         run(&id, "javascript", "var n = 1", None).unwrap();
         run(&id, "javascript", "var n = 2", Some("c")).unwrap();
         run(&id, "shell", "n=3", Some("c")).unwrap();
@@ -387,7 +379,7 @@ fn idle_interpreters_end_beside_their_init_and_those_of_others_stay() {
         signal(supervisor, Signal::STOP);
         let terminate = scope.spawn(|| engine.terminate_sandbox(&ending, true));
         eventually(Duration::from_secs(5), "only the run is left", || descendants(init) == busy);
-        assert_eq!(name(&init), "e2b-init\n");
+        assert!(inits(supervisor).contains(&init));
         assert!(!terminate.is_finished() && !running.is_finished());
         signal(supervisor, Signal::CONT);
         assert!(terminate.join().unwrap().unwrap().forced);
