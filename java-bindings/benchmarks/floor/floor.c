@@ -31,20 +31,6 @@
 
 static const char *program;
 
-static uint64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static int clone_exit_wait(uint64_t flags) {
-  pid_t child = clone_into(flags);
-  if (child == 0) {
-    _exit(0);
-  }
-  return child < 0 ? -1 : reap(child);
-}
-
 /* A process in namespaces of its own is made, exits and is waited for. */
 static int clone_all(uint64_t *time) {
   uint64_t begin = now();

@@ -77,12 +77,20 @@ int reap(pid_t child) {
   return waitpid(child, &status, 0) == child ? 0 : -1;
 }
 
+int clone_exit_wait(uint64_t flags) {
+  pid_t child = clone_into(flags);
+  if (child == 0) {
+    _exit(0);
+  }
+  return child < 0 ? -1 : reap(child);
+}
+
 /* Ends a process that failed; 0 would be success. */
 static void fail(void) {
   _exit(errno != 0 ? errno : EIO);
 }
 
-static uint64_t now(void) {
+uint64_t now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
@@ -166,17 +174,13 @@ static int nothing(void) {
   return 0;
 }
 
-static int clone_and_reap(int process, long turn) {
+static int clone_all_once(int process, long turn) {
   (void)process, (void)turn;
-  pid_t child = clone_into(NAMESPACES | CLONE_NEWNET);
-  if (child == 0) {
-    _exit(0);
-  }
-  return child < 0 ? -1 : reap(child);
+  return clone_exit_wait(NAMESPACES | CLONE_NEWNET);
 }
 
 int clone_by_two(uint64_t *times, long count) {
-  return together(2, nothing, clone_and_reap, times, count);
+  return together(2, nothing, clone_all_once, times, count);
 }
 
 static const char *group(int home, int process, long turn) {
@@ -227,8 +231,7 @@ static void first_process(int socket, int process, long turn) {
     if (read(socket, message, sizeof message) != sizeof message || write(socket, message, sizeof message) != sizeof message) {
       fail();
     }
-  }
-  if (worker > 0) {
+  } else {
     close(socket);
   }
   for (;;) {

@@ -1,4 +1,4 @@
-/* What several processes sustain together. */
+/* Processes, and what several of them sustain together. */
 #ifndef SUSTAINED_H
 #define SUSTAINED_H
 
@@ -13,6 +13,12 @@ pid_t clone_into(uint64_t flags);
 
 /* Waits for the end of a child: 0, or -1 with errno. */
 int reap(pid_t child);
+
+/* Clones, and waits for the child, which exits at once: 0, or -1 with errno. */
+int clone_exit_wait(uint64_t flags);
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t now(void);
 
 /* Processes are cloned into all namespaces, exit, and are waited for, by two processes at once. Each of the times is the whole one
  * divided by their count, in nanoseconds. 0, or -1 with errno. */
